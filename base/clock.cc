@@ -1,0 +1,56 @@
+#include "base/clock.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace atoll::base {
+namespace {
+
+class RealClock final : public Clock {
+ public:
+  absl::Time Now() const override { return absl::TimeFromTimespec(Read(CLOCK_REALTIME)); }
+  absl::Duration BootTime() const override {
+    return absl::DurationFromTimespec(Read(CLOCK_BOOTTIME));
+  }
+
+ private:
+  static timespec Read(clockid_t id) {
+    timespec now{};
+    clock_gettime(id, &now);
+    return now;
+  }
+};
+
+}  // namespace
+
+const Clock& Clock::Real() {
+  static const RealClock clock;
+  return clock;
+}
+
+FakeClock::FakeClock(absl::Time start) : wall_ns_(absl::ToUnixNanos(start)) {}
+
+absl::Time FakeClock::Now() const { return absl::FromUnixNanos(wall_ns_.load()); }
+
+absl::Duration FakeClock::BootTime() const { return absl::Nanoseconds(boot_ns_.load()); }
+
+void FakeClock::Advance(absl::Duration by) {
+  wall_ns_.fetch_add(absl::ToInt64Nanoseconds(by));
+  boot_ns_.fetch_add(absl::ToInt64Nanoseconds(by));
+}
+
+void FakeClock::SetWall(absl::Time now) { wall_ns_.store(absl::ToUnixNanos(now)); }
+
+CacheSeconds ToCacheSeconds(absl::Time time) {
+  const int64_t seconds = absl::ToUnixSeconds(time) - kCacheEpochUnixSeconds;
+  return static_cast<CacheSeconds>(
+      std::clamp<int64_t>(seconds, 0, std::numeric_limits<CacheSeconds>::max()));
+}
+
+absl::Time FromCacheSeconds(CacheSeconds seconds) {
+  return absl::FromUnixSeconds(kCacheEpochUnixSeconds + seconds);
+}
+
+}  // namespace atoll::base

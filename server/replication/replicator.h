@@ -1,0 +1,85 @@
+// Carries out operations on the partitions that this node is primary of, replicates them, and keeps
+// this node's copies of the others: the node's end of docs/consistency.md (R1-R9).
+//
+// Thread safety: all methods may be called by any thread. No lock is held while a Done is called.
+#pragma once
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "atoll/internal/v1/peer.pb.h"
+#include "base/clock.h"
+#include "server/cluster/cluster_view.h"
+#include "server/replication/operation.h"
+#include "server/store/store.h"
+
+namespace atoll::replication {
+
+// Sends messages to other nodes, in order per node, best effort. Implemented over PeerService.Link,
+// by fakes in tests and by the simulator. Send never blocks and never calls back.
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  // Dropped if the link is down or its bounded queue is full (the state machines resend).
+  virtual void Send(base::Incarnation to, internal::v1::PeerMessage message) = 0;
+};
+
+// What the warm tier gives to replication: reviving and dropping copies on disk. Implemented in
+// warm/; nullptr without a data folder.
+class DiskTier;
+
+struct ReplicatorOptions {
+  uint32_t min_isr = 1;
+  absl::Duration silent_after = absl::Milliseconds(300);  // R3
+  absl::Duration lease = absl::Seconds(1);
+  absl::Duration grace = absl::Milliseconds(1200);
+  // Records accepted and not yet committed, over all partitions; above it writes get
+  // RESOURCE_EXHAUSTED.
+  uint64_t max_pending_bytes = uint64_t{64} << 20;
+};
+
+struct ReplicationStats {
+  uint32_t primaries = 0;
+  uint32_t replicas = 0;
+  uint32_t learners = 0;
+  uint32_t under_replicated = 0;
+  uint64_t lag_records = 0;
+  absl::Duration lag;
+};
+
+class Replicator : public cluster::ClusterListener {
+ public:
+  static std::unique_ptr<Replicator> Create(const ReplicatorOptions& options, store::Store* store,
+                                            cluster::ClusterView* view, Transport* transport,
+                                            const base::Clock* clock);
+  ~Replicator() override = default;
+
+  // FAILED_PRECONDITION with reason WRONG_OWNER if this node is not the partition's primary (or,
+  // for a BOUNDED read, has no copy that may answer); UNAVAILABLE while a takeover is under way.
+  // Reads of committed entries complete inline.
+  virtual void Execute(const Operation& operation, Done done) = 0;
+  // Reads of many keys; `done` is called once per operation with its place.
+  using BatchDone = absl::AnyInvocable<void(size_t index, OperationResult)>;
+  virtual void ExecuteReads(absl::Span<const Operation> operations, BatchDone done) = 0;
+  // Flushes a namespace in one partition.
+  virtual void Flush(base::PartitionId partition, base::NamespaceId ns, absl::Duration deadline,
+                     absl::AnyInvocable<void(absl::Status)> done) = 0;
+  // A page of a partition of which this node is primary; committed entries only.
+  virtual absl::StatusOr<store::ScanChunk> Scan(base::PartitionId partition, uint64_t cursor,
+                                                const store::ScanOptions& options) = 0;
+
+  // From the transport, in order per sender.
+  virtual void OnMessage(base::Incarnation from, const internal::v1::PeerMessage& message) = 0;
+  // A link to the node was made anew: everything unacknowledged is sent again.
+  virtual void OnLinkUp(base::Incarnation to) = 0;
+  // Time passes: silence, learners, deadlines. The node calls it every 20 ms or so.
+  virtual void Tick() = 0;
+
+  // Refuses new operations with UNAVAILABLE and waits, at most so long, until those under way are
+  // done.
+  virtual absl::Status Drain(absl::Duration timeout) = 0;
+  virtual ReplicationStats Stats() const = 0;
+};
+
+}  // namespace atoll::replication
