@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
@@ -19,6 +20,7 @@
 namespace atoll::ring {
 
 inline constexpr int kMaxReplicationFactor = 3;
+inline constexpr uint32_t kMaxWeight = 100;
 
 enum class MemberState : uint8_t { kUp, kDraining, kLeaving, kDown };
 
@@ -33,7 +35,7 @@ struct Member {
   std::string name;
   base::Incarnation incarnation;
   std::string zone;
-  uint32_t weight = 1;  // 1-100
+  uint32_t weight = 1;  // 1-kMaxWeight
   MemberState state = MemberState::kUp;
   std::vector<MemberListener> listeners;
   // In a map handed to a client: where to reach the node. Empty between nodes, which use
@@ -76,17 +78,40 @@ struct PlacementMap {
   friend bool operator==(const PlacementMap&, const PlacementMap&) = default;
 };
 
+// A member as a message, with all its listeners.
+void EncodeMember(const Member& member, v1::Node* out);
+// INVALID_ARGUMENT names the field (incarnation 0, weight or state out of range).
+absl::StatusOr<Member> DecodeMember(const v1::Node& node);
+
 // The whole map as a message.
 v1::PlacementMap EncodeMap(const PlacementMap& map);
-// What changed since `base`, as a message. EncodeMap where that is smaller or `base` is nullptr.
+// What changed since `base`, as a message. EncodeMap where that cannot be: `base` is nullptr, of
+// version 0, newer, or of another cluster.
 v1::PlacementMap EncodeDelta(const PlacementMap* base, const PlacementMap& map);
 // INVALID_ARGUMENT names the field that does not hold together (an index out of range, a partition
 // twice, a primary outside its ISR, ...). A delta needs `base` at exactly its `delta_from`:
 // FAILED_PRECONDITION.
 absl::StatusOr<PlacementMap> DecodeMap(const v1::PlacementMap& message, const PlacementMap* base);
-// One partition's entry, with `nodes` filled with the members it names: for WRONG_OWNER and
-// Explain.
+// One partition's entry; the members that it names are added to `nodes` (each once), into which its
+// seats point: for WRONG_OWNER and Explain.
 v1::PartitionPlacement EncodePlacement(const PlacementMap& map, base::PartitionId partition,
                                        google::protobuf::RepeatedPtrField<v1::Node>* nodes);
+
+// What EncodePlacement made.
+struct DecodedPlacement {
+  base::PartitionId partition;
+  Placement placement;
+  std::vector<Member> members;  // all of `nodes`
+};
+// INVALID_ARGUMENT as DecodeMap.
+absl::StatusOr<DecodedPlacement> DecodePlacement(
+    const v1::PartitionPlacement& message,
+    const google::protobuf::RepeatedPtrField<v1::Node>& nodes);
+
+// Makes encoded nodes fit for a client that came in by `listener`: sets `address` to that
+// listener's
+// (`client` where the node has no such listener) and clears `listeners`.
+void AddressNodesFor(std::string_view listener,
+                     google::protobuf::RepeatedPtrField<v1::Node>* nodes);
 
 }  // namespace atoll::ring
