@@ -59,8 +59,13 @@ struct EntryMeta {
 };
 
 enum class Presence : uint8_t {
-  kAbsent,  // no entry; `meta.version` is that of a remembered deletion, or 0
+  // No entry. `meta.version` is that of a remembered deletion, or of a flush not yet committed, or
+  // 0.
+  kAbsent,
   kPresent,
+  // There is one, but readers hold so much memory that no further value may be pinned for them:
+  // `meta` and `value_size` are filled, `value` is empty. The answer is RESOURCE_EXHAUSTED.
+  kPinLimit,
 };
 
 struct FindOptions {
