@@ -413,7 +413,9 @@ bool SimpleStore::Maintain() {
       }
       ++it;
     }
-    p.sweep = it != p.entries.end() ? it->first : Place();
+    const bool end = it == p.entries.end();
+    p.sweep = end ? Place() : it->first;
+    if (end) maintain_at_.fetch_add(1, std::memory_order_relaxed);
   }
   for (const ScannedEntry& entry : warm) sink->OfferWarm(entry);
   // One round over the partitions, then a pause.

@@ -1,0 +1,107 @@
+// What the store's tests share: keys placed at will, values that can be recognized, seeds.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "server/store/store.h"
+
+namespace atoll::store {
+
+// How many operations a random test does: sanitizers and unoptimized builds are 10 to 30 times
+// slower.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define ATOLL_STORE_TEST_SLOW 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define ATOLL_STORE_TEST_SLOW 1
+#endif
+#endif
+#if !defined(ATOLL_STORE_TEST_SLOW) && !defined(__OPTIMIZE__)
+#define ATOLL_STORE_TEST_SLOW 1
+#endif
+#ifdef ATOLL_STORE_TEST_SLOW
+inline constexpr uint64_t kOperations = 100'000;
+#else
+inline constexpr uint64_t kOperations = 2'000'000;
+#endif
+
+// From ATOLL_TEST_SEED, else random; printed, so that a failure can be run again.
+inline uint64_t TestSeed() {
+  uint64_t seed;
+  if (const char* fixed = std::getenv("ATOLL_TEST_SEED"); fixed != nullptr) {
+    seed = std::strtoull(fixed, nullptr, 10);
+  } else {
+    seed = std::random_device()();
+  }
+  std::cerr << "ATOLL_TEST_SEED=" << seed << "\n";
+  return seed;
+}
+
+inline Key KeyIn(base::PartitionId partition, std::string_view key,
+                 base::NamespaceId ns = base::NamespaceId(1)) {
+  const uint64_t low = base::HashKey(std::to_string(ns.value()), key) << 12 >> 12;
+  return {ns, key, uint64_t{partition.value()} << 52 | low};
+}
+
+// Bytes that are told by their seed: a window into one pool of noise.
+class Pattern {
+ public:
+  static constexpr size_t kPoolBytes = 24 << 20;
+  static std::string_view Bytes(uint32_t seed, size_t size) {
+    static const std::string* const pool = [] {
+      auto* bytes = new std::string(kPoolBytes, '\0');
+      std::mt19937_64 random(7);
+      for (size_t i = 0; i + 8 <= kPoolBytes; i += 8) {
+        const uint64_t word = random();
+        std::memcpy(bytes->data() + i, &word, 8);
+      }
+      return bytes;
+    }();
+    const size_t offset = (uint64_t{seed} * 2654435761u) % (kPoolBytes - size);
+    return std::string_view(*pool).substr(offset, size);
+  }
+  static bool Matches(uint32_t seed, const Value& value) {
+    const std::string_view expected = Bytes(seed, value.size());
+    size_t at = 0;
+    for (const std::string_view piece : value.pieces()) {
+      if (expected.substr(at, piece.size()) != piece) return false;
+      at += piece.size();
+    }
+    return at == expected.size();
+  }
+};
+
+// Sizes with the edges in: nothing, small ones, around the inline limit, large ones.
+inline size_t RandomSize(std::mt19937_64& random, size_t largest) {
+  const uint64_t kind = random() % 1000;
+  size_t size;
+  if (kind < 20) {
+    size = 0;
+  } else if (kind < 800) {
+    size = random() % 300;
+  } else if (kind < 970) {
+    size = random() % (kInlineValueBytes + 1);
+  } else if (kind < 980) {
+    size = kInlineValueBytes - 1 + random() % 3;
+  } else if (kind < 998) {
+    size = random() % (100 << 10);
+  } else {
+    size = random() % (2 << 20);
+  }
+  return size < largest ? size : largest;
+}
+
+inline WriteResult PutBytes(Store& store, const Key& key, const EntryMeta& meta,
+                            std::string_view value) {
+  return store.Put(key, meta, absl::MakeConstSpan(&value, 1));
+}
+
+}  // namespace atoll::store
