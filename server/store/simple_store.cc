@@ -387,7 +387,7 @@ void SimpleStore::SetShares(absl::Span<const NamespaceShare>) {}
 void SimpleStore::SetWarmSink(WarmSink* sink) { sink_.store(sink, std::memory_order_release); }
 
 bool SimpleStore::Maintain() {
-  const uint32_t at = maintain_at_.fetch_add(1, std::memory_order_relaxed) % base::kPartitionCount;
+  const uint32_t at = maintain_at_.load(std::memory_order_relaxed) % base::kPartitionCount;
   Partition& p = partitions_[at];
   const base::CacheSeconds now = base::ToCacheSeconds(options_.clock->Now());
   WarmSink* const sink = sink_.load(std::memory_order_acquire);
