@@ -1,0 +1,27 @@
+// atoll-bench: load, replay and measure.
+
+#include <cstdio>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "base/version.h"
+#include "bench/replay_command.h"
+
+int main(int argc, char** argv) {
+  CLI::App app("Load generator and measurements for an Atoll cluster");
+  app.name("atoll-bench");
+  app.set_version_flag("--version", atoll::base::VersionLine("atoll-bench"));
+  app.require_subcommand(1);
+  atoll::bench::AddReplayCommand(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
+  } catch (const CLI::RuntimeError& failed) {
+    return failed.get_exit_code();  // a command said why
+  } catch (const CLI::ParseError& wrong) {
+    app.exit(wrong);
+    return 2;
+  }
+  return 0;
+}
