@@ -6,6 +6,7 @@
 #include "CLI/CLI.hpp"
 #include "base/version.h"
 #include "bench/replay_command.h"
+#include "bench/run_command.h"
 
 int main(int argc, char** argv) {
   CLI::App app("Load generator and measurements for an Atoll cluster");
@@ -13,6 +14,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", atoll::base::VersionLine("atoll-bench"));
   app.require_subcommand(1);
   atoll::bench::AddReplayCommand(app);
+  atoll::bench::AddRunCommand(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

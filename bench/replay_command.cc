@@ -1,9 +1,5 @@
 #include "bench/replay_command.h"
 
-#include <unistd.h>
-
-#include <cstdio>
-#include <fstream>
 #include <memory>
 #include <string>
 
@@ -15,8 +11,8 @@
 #include "bench/exit.h"
 #include "bench/progress.h"
 #include "bench/replay.h"
+#include "bench/report.h"
 #include "bench/simulated_cache.h"
-#include "nlohmann/json.hpp"
 
 namespace atoll::bench {
 namespace {
@@ -40,27 +36,7 @@ double SimulatedHitRatio(absl::Span<const TraceRequest> trace, uint64_t entries)
   return static_cast<double>(hits) / static_cast<double>(trace.size());
 }
 
-double Micros(absl::Duration duration) { return absl::ToDoubleMicroseconds(duration); }
-
-nlohmann::json LatencyJson(const Histogram& histogram) {
-  return {{"count", histogram.count()},
-          {"mean_us", Micros(histogram.Mean())},
-          {"p50_us", Micros(histogram.Quantile(0.5))},
-          {"p90_us", Micros(histogram.Quantile(0.9))},
-          {"p99_us", Micros(histogram.Quantile(0.99))},
-          {"p999_us", Micros(histogram.Quantile(0.999))},
-          {"max_us", Micros(histogram.max())}};
-}
-
-void PrintLatency(const char* name, const Histogram& histogram) {
-  if (histogram.count() == 0) return;
-  absl::PrintF(
-      "%-6s %10d  p50 %8.1f us  p90 %8.1f us  p99 %8.1f us  p99.9 %8.1f us  max %8.1f us\n", name,
-      histogram.count(), Micros(histogram.Quantile(0.5)), Micros(histogram.Quantile(0.9)),
-      Micros(histogram.Quantile(0.99)), Micros(histogram.Quantile(0.999)), Micros(histogram.max()));
-}
-
-void WriteJson(const Flags& flags, const ReplayResult& result, double per_second) {
+void WriteFigures(const Flags& flags, const ReplayResult& result, double per_second) {
   nlohmann::json json = {{"file", flags.file},
                          {"requests", result.requests},
                          {"hits", result.hits},
@@ -72,11 +48,7 @@ void WriteJson(const Flags& flags, const ReplayResult& result, double per_second
                          {"requests_per_second", per_second},
                          {"get", LatencyJson(result.gets)},
                          {"set", LatencyJson(result.sets)}};
-  std::ofstream file(flags.json);
-  file << json.dump(2) << '\n';
-  if (!file.good()) {
-    Fail(kCommand, absl::InvalidArgumentError(absl::StrCat(flags.json, ": cannot be written")));
-  }
+  if (absl::Status written = WriteJson(flags.json, json); !written.ok()) Fail(kCommand, written);
 }
 
 void RunReplay(Flags& flags) {
@@ -119,7 +91,7 @@ void RunReplay(Flags& flags) {
   PrintLatency("set", result.sets);
   absl::PrintF("values checked: %d, wrong: %d, errors: %d\n", result.hits, result.wrong,
                result.errors);
-  if (!flags.json.empty()) WriteJson(flags, result, per_second);
+  if (!flags.json.empty()) WriteFigures(flags, result, per_second);
   if (!result.first_error.ok()) Fail(kCommand, result.first_error);
   if (result.wrong != 0) Fail(kCommand, absl::DataLossError("values came back wrong"));
 }

@@ -1,0 +1,86 @@
+// Puts a load on a cache and measures it.
+//
+// Closed loop: a number of operations is kept outstanding, by blocking threads or asynchronously.
+// Open loop: operations start at their appointed times, whatever became of the earlier ones, and
+// latency counts from the appointed time, so that a stall is not hidden by the load's waiting for
+// it (coordinated omission).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "bench/histogram.h"
+#include "bench/workload.h"
+
+namespace atoll::bench {
+
+// What one operation did. `hits` of `keys` were found (reads).
+struct Answer {
+  absl::Status status;
+  uint32_t keys = 0;
+  uint32_t hits = 0;
+};
+
+// The cache under load. Reads and writes of one key or of many. All methods may be called by any
+// thread.
+class LoadTarget {
+ public:
+  using Done = absl::AnyInvocable<void(Answer)>;
+  virtual ~LoadTarget() = default;
+  virtual Answer Read(absl::Span<const std::string> keys) = 0;
+  virtual Answer Write(absl::Span<const std::string> keys, std::string_view value) = 0;
+  // Arguments need not outlive the call. `done` may run on any thread, and before the call returns.
+  virtual void ReadAsync(absl::Span<const std::string> keys, Done done) = 0;
+  virtual void WriteAsync(absl::Span<const std::string> keys, std::string_view value,
+                          Done done) = 0;
+};
+
+struct LoadOptions {
+  WorkloadOptions workload;
+  // Operations outstanding. Blocking: one thread each, 1-1,024. Asynchronous: 1-65,536.
+  uint32_t outstanding = 64;
+  bool async = false;
+  // Operations a second; 0: closed loop. Needs `async`; `outstanding` then caps what may be under
+  // way.
+  double rate = 0;
+  absl::Duration warmup = absl::Seconds(1);
+  absl::Duration duration = absl::Seconds(10);
+  std::function<void(double share_done)> progress;
+
+  absl::Status Validate() const;
+};
+
+struct LoadResult {
+  absl::Duration elapsed;
+  uint64_t operations = 0;
+  uint64_t keys = 0;
+  uint64_t reads = 0;  // keys read
+  uint64_t hits = 0;
+  uint64_t errors = 0;
+  // RESOURCE_EXHAUSTED among the errors.
+  uint64_t refused = 0;
+  absl::Status first_error;
+  Histogram read_latency;
+  Histogram write_latency;
+
+  double keys_per_second() const {
+    return static_cast<double>(keys) / absl::ToDoubleSeconds(elapsed);
+  }
+};
+
+// Stores every key of the workload, 100 at a time.
+absl::Status Fill(const WorkloadOptions& workload, LoadTarget& target,
+                  const std::function<void(uint64_t done)>& progress);
+
+// Runs the load, warm-up first. Its threads are joined and its operations answered when it returns.
+LoadResult RunLoad(const LoadOptions& options, LoadTarget& target);
+
+}  // namespace atoll::bench
