@@ -59,6 +59,10 @@ class Version {
   constexpr Epoch epoch() const { return Epoch(static_cast<uint32_t>(raw_ >> kSequenceBits)); }
   constexpr uint64_t sequence() const { return raw_ & kMaxSequence; }
   friend constexpr auto operator<=>(Version a, Version b) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, Version v) {
+    return H::combine(std::move(h), v.raw_);
+  }
   friend std::ostream& operator<<(std::ostream& out, Version v) {
     return out << v.epoch() << "." << v.sequence();
   }

@@ -1,4 +1,4 @@
-// Collapses identical reads: many callers, one request (replication.md 3).
+// Collapses identical reads: many callers, one request (docs/consistency.md).
 //
 // A flight of a key boards until it departs, which is when its request is put on the wire. A strict
 // read may board, but must not join a flight in the air: the answer under way may be older than a

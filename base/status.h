@@ -26,7 +26,7 @@ inline constexpr std::string_view kErrorInfoUrl = "type.googleapis.com/google.rp
 namespace reason {
 inline constexpr std::string_view kBadArgument = "BAD_ARGUMENT";
 inline constexpr std::string_view kUnknownNamespace = "UNKNOWN_NAMESPACE";
-// Whether the write was applied is not known (replication.md 2); never to be retried blindly.
+// Whether the write was applied is not known (docs/consistency.md); never to be retried blindly.
 inline constexpr std::string_view kAmbiguous = "AMBIGUOUS";
 // Refused before anything was done: safe to retry, elsewhere.
 inline constexpr std::string_view kWrongOwner = "WRONG_OWNER";
