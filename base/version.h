@@ -1,4 +1,5 @@
-// What a program says of itself with --version: the project's version and the commit it was built from.
+// What a program says of itself with --version: the project's version and the commit it was built
+// from.
 #pragma once
 
 #include <string>

@@ -1,0 +1,36 @@
+# Configures a preset where that is needed, and builds.
+# shellcheck shell=bash
+
+# Ninja's own line on a terminal; elsewhere a line for each twentieth of the way, and whatever went wrong.
+_ninja_progress() {
+  awk '
+    match($0, /^\[[0-9]+\/[0-9]+/) {
+      split(substr($0, 2, RLENGTH - 1), at, "/")
+      twentieth = int(at[1] * 20 / at[2])
+      if (twentieth != last) { printf "    %3d%%  %s\n", twentieth * 5, $0; fflush() }
+      last = twentieth
+      next
+    }
+    /^ninja: Entering directory/ { next }
+    { print; fflush() }' >&2
+}
+
+# build_preset PRESET [NINJA TARGET...]
+build_preset() {
+  local preset=$1 folder=$ATOLL_ROOT/build/$1 started=$SECONDS
+  shift
+  step "Building $preset"
+  if [[ ! -f $folder/build.ninja ]]; then
+    mkdir -p "$folder"
+    if ! (cd "$ATOLL_ROOT" && cmake --preset "$preset") >"$folder/configure.log" 2>&1; then
+      tail -n 40 "$folder/configure.log" >&2
+      die "cmake --preset $preset failed; its words are above"
+    fi
+  fi
+  if [[ -t 2 ]]; then
+    NINJA_STATUS='    [%f/%t %es] ' ninja -C "$folder" -j "$(jobs_for_this_machine)" "$@" >&2 || return 1
+  else
+    NINJA_STATUS='[%f/%t %es] ' ninja -C "$folder" -j "$(jobs_for_this_machine)" "$@" 2>&1 | _ninja_progress || return 1
+  fi
+  say "built in $((SECONDS - started)) s"
+}
