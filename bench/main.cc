@@ -5,6 +5,7 @@
 
 #include "CLI/CLI.hpp"
 #include "base/version.h"
+#include "bench/memory_command.h"
 #include "bench/replay_command.h"
 #include "bench/run_command.h"
 
@@ -13,6 +14,7 @@ int main(int argc, char** argv) {
   app.name("atoll-bench");
   app.set_version_flag("--version", atoll::base::VersionLine("atoll-bench"));
   app.require_subcommand(1);
+  atoll::bench::AddMemoryCommand(app);
   atoll::bench::AddReplayCommand(app);
   atoll::bench::AddRunCommand(app);
   try {

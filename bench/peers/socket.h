@@ -1,0 +1,41 @@
+// A blocking TCP connection to loopback with a read buffer.
+//
+// Thread safety: none. Reads and writes end with DEADLINE_EXCEEDED after 30 s.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace atoll::bench {
+
+class Socket {
+ public:
+  static absl::StatusOr<std::unique_ptr<Socket>> Connect(uint16_t port);
+  ~Socket();
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+
+  absl::Status Send(std::string_view bytes);
+  // Up to and without "\r\n". The view lives until the next read.
+  absl::StatusOr<std::string_view> ReadLine();
+  // Exactly `size` bytes.
+  absl::StatusOr<std::string> Read(size_t size);
+
+ private:
+  explicit Socket(int fd) : fd_(fd) {}
+  absl::Status Fill();
+
+  const int fd_;
+  std::string buffer_;
+  size_t used_ = 0;  // of buffer_, from its start
+};
+
+// A port of 127.0.0.1 that nobody listens on now.
+absl::StatusOr<uint16_t> FreePort();
+
+}  // namespace atoll::bench

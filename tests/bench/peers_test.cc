@@ -1,0 +1,70 @@
+// Against the real servers where this machine has them; skipped, aloud, where it has not.
+#include <gtest/gtest.h>
+
+#include "bench/peers/connection.h"
+#include "bench/peers/process.h"
+
+namespace atoll::bench {
+namespace {
+
+class Peers : public testing::TestWithParam<PeerKind> {
+ protected:
+  void SetUp() override {
+    const std::string program = GetParam() == PeerKind::kMemcached ? "memcached" : "redis-server";
+    if (absl::StatusOr<std::string> found = FindProgram(program); !found.ok()) {
+      GTEST_SKIP() << found.status().message();
+    }
+    absl::StatusOr<PeerServer> server = StartPeer(GetParam(), uint64_t{64} << 20, 1);
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    absl::StatusOr<std::unique_ptr<PeerConnection>> connection =
+        ConnectPeer(GetParam(), server_.port);
+    ASSERT_TRUE(connection.ok()) << connection.status();
+    connection_ = *std::move(connection);
+  }
+
+  PeerServer server_;
+  std::unique_ptr<PeerConnection> connection_;
+};
+
+TEST_P(Peers, GiveBackWhatWasStoredAndMissTheRest) {
+  const std::string large(100'000, 'x');
+  const std::vector<PeerItem> items = {{"a", "one"}, {"b", ""}, {"c", large}, {"d", "\r\nEND\r\n"}};
+  ASSERT_TRUE(connection_->SetMany(items, 60).ok());
+  const auto values = connection_->GetMany(std::vector<std::string>{"a", "nothing", "b", "c", "d"});
+  ASSERT_TRUE(values.ok()) << values.status();
+  EXPECT_EQ((*values)[0], "one");
+  EXPECT_EQ((*values)[1], std::nullopt);
+  EXPECT_EQ((*values)[2], "");
+  EXPECT_EQ((*values)[3], large);
+  EXPECT_EQ((*values)[4], "\r\nEND\r\n");
+  const auto one = connection_->GetMany(std::vector<std::string>{"a"});
+  ASSERT_TRUE(one.ok()) << one.status();
+  EXPECT_EQ((*one)[0], "one");
+}
+
+TEST_P(Peers, MemoryGrowsWithWhatIsStored) {
+  const absl::StatusOr<uint64_t> empty = server_.process->AnonymousBytes();
+  ASSERT_TRUE(empty.ok()) << empty.status();
+  const std::string value(10'000, 'v');
+  for (int i = 0; i < 1000; ++i) {
+    const std::string key = std::to_string(i);
+    ASSERT_TRUE(connection_->SetMany({{PeerItem{key, value}}}, 0).ok());
+  }
+  const absl::StatusOr<uint64_t> loaded = server_.process->AnonymousBytes();
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_GT(*loaded, *empty + 9'000'000);
+  EXPECT_TRUE(server_.process->CpuTime().ok());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Peers, testing::Values(PeerKind::kMemcached, PeerKind::kRedis),
+                         [](const auto& info) { return std::string(PeerName(info.param)); });
+
+TEST(FindProgram, SaysWhereItLookedAndHowToGetIt) {
+  const absl::Status status = FindProgram("no-such-program").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_NE(std::string(status.message()).find("ATOLL_NO_SUCH_PROGRAM_BINARY"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace atoll::bench
