@@ -1,0 +1,38 @@
+// A real etcd for a test, on ports that it chooses itself.
+//
+// Thread safety: none; from the test's main thread.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "tests/support/child_process.h"
+
+namespace atoll::test {
+
+class EtcdProcess {
+ public:
+  // The binary: ATOLL_ETCD_BINARY, else `etcd` of PATH, else .atoll/tools of the source tree. Waits
+  // until it serves. `folder` is used for its data and log. NOT_FOUND if there is no etcd.
+  static absl::StatusOr<std::unique_ptr<EtcdProcess>> Start(std::string folder);
+
+  // host:port for clients; the same after a restart.
+  const std::string& endpoint() const { return endpoint_; }
+  std::string log_path() const { return folder_ + "/etcd.log"; }
+  void Kill() { process_.reset(); }
+  void Signal(int signal) { process_->Signal(signal); }
+  // With the same data, at the same endpoint.
+  absl::Status Restart();
+
+ private:
+  explicit EtcdProcess(std::string folder) : folder_(std::move(folder)) {}
+  absl::Status Launch();
+
+  const std::string folder_;
+  std::string endpoint_;
+  std::unique_ptr<ChildProcess> process_;
+};
+
+}  // namespace atoll::test
