@@ -5,13 +5,16 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "atoll/internal/v1/peer.pb.h"
 #include "base/clock.h"
 #include "server/cluster/cluster_view.h"
+#include "server/replication/disk_tier.h"
 #include "server/replication/operation.h"
+#include "server/replication/rules.h"
 #include "server/store/store.h"
 
 namespace atoll::replication {
@@ -25,18 +28,17 @@ class Transport {
   virtual void Send(base::Incarnation to, internal::v1::PeerMessage message) = 0;
 };
 
-// What the warm tier gives to replication: reviving and dropping copies on disk. Implemented in
-// warm/; nullptr without a data folder.
-class DiskTier;
-
 struct ReplicatorOptions {
   uint32_t min_isr = 1;
+  absl::Duration heartbeat = absl::Milliseconds(200);
   absl::Duration silent_after = absl::Milliseconds(300);  // R3
   absl::Duration lease = absl::Seconds(1);
   absl::Duration grace = absl::Milliseconds(1200);
   // Records accepted and not yet committed, over all partitions; above it writes get
   // RESOURCE_EXHAUSTED.
   uint64_t max_pending_bytes = uint64_t{64} << 20;
+  // For tests.
+  Rules rules;
 };
 
 struct ReplicationStats {
@@ -50,9 +52,11 @@ struct ReplicationStats {
 
 class Replicator : public cluster::ClusterListener {
  public:
+  // What it borrows outlives it. `disk` is nullptr without a data folder. The caller adds it to
+  // `view` as a listener, and removes it before its end.
   static std::unique_ptr<Replicator> Create(const ReplicatorOptions& options, store::Store* store,
                                             cluster::ClusterView* view, Transport* transport,
-                                            const base::Clock* clock);
+                                            const base::Clock* clock, DiskTier* disk = nullptr);
   ~Replicator() override = default;
 
   // FAILED_PRECONDITION with reason WRONG_OWNER if this node is not the partition's primary (or,
@@ -65,7 +69,8 @@ class Replicator : public cluster::ClusterListener {
   // Flushes a namespace in one partition.
   virtual void Flush(base::PartitionId partition, base::NamespaceId ns, absl::Duration deadline,
                      absl::AnyInvocable<void(absl::Status)> done) = 0;
-  // A page of a partition of which this node is primary; committed entries only.
+  // A page of a partition of which this node is primary. An entry whose newest value is not
+  // committed yet is listed without the value.
   virtual absl::StatusOr<store::ScanChunk> Scan(base::PartitionId partition, uint64_t cursor,
                                                 const store::ScanOptions& options) = 0;
 
@@ -80,6 +85,8 @@ class Replicator : public cluster::ClusterListener {
   // done.
   virtual absl::Status Drain(absl::Duration timeout) = 0;
   virtual ReplicationStats Stats() const = 0;
+  // Every copy that this node holds: what the warm tier writes beside them at a clean stop.
+  virtual std::vector<CopyState> Copies() const = 0;
 };
 
 }  // namespace atoll::replication

@@ -1,0 +1,319 @@
+// Partition: what callers ask of the primary.
+#include <limits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "base/logging.h"
+#include "server/replication/errors.h"
+#include "server/replication/partition.h"
+
+namespace atoll::replication {
+namespace {
+
+// A value that outlives the ReadBuffer that it was read into.
+store::Value Keep(const store::Value& value) {
+  return value.owner() != nullptr || value.size() == 0 ? value : store::Value::Own(value.Flatten());
+}
+
+bool AcknowledgedByPrimary(const Operation& operation) {
+  return operation.ns->settings.acknowledgement() == v1::ACKNOWLEDGEMENT_PRIMARY;
+}
+
+internal::v1::RememberedResult MakeRemembered(const Operation& operation,
+                                              const OperationResult& result, absl::Time now) {
+  internal::v1::RememberedResult remembered;
+  remembered.set_client_id(operation.request_id.client);
+  remembered.set_number(operation.request_id.number);
+  remembered.set_outcome(result.outcome);
+  remembered.set_counter(result.number);
+  remembered.set_at_ms(static_cast<uint64_t>(absl::ToUnixMillis(now)));
+  remembered.set_version(result.meta.version.raw());
+  return remembered;
+}
+
+internal::v1::Record MakeRecord(const Operation& operation, base::Version version,
+                                const Evaluation& evaluation) {
+  internal::v1::Record record;
+  record.set_version(version.raw());
+  record.set_key_hash(operation.key.hash);
+  const uint32_t ns = operation.key.ns.value();
+  const std::string_view key = operation.key.key;
+  switch (evaluation.effect) {
+    case EffectKind::kPut: {
+      internal::v1::PutEffect& put = *record.mutable_put();
+      put.set_namespace_id(ns);
+      put.set_key(key.data(), key.size());
+      for (std::string_view piece : evaluation.pieces) {
+        put.mutable_value()->append(piece.data(), piece.size());
+      }
+      put.set_expiry(evaluation.meta.expiry);
+      put.set_max_idle(evaluation.meta.max_idle);
+      put.set_flags(evaluation.meta.flags);
+      break;
+    }
+    case EffectKind::kErase:
+      record.mutable_erase()->set_namespace_id(ns);
+      record.mutable_erase()->set_key(key.data(), key.size());
+      break;
+    case EffectKind::kTouch:
+      record.mutable_touch()->set_namespace_id(ns);
+      record.mutable_touch()->set_key(key.data(), key.size());
+      record.mutable_touch()->set_expiry(evaluation.meta.expiry);
+      record.mutable_touch()->set_max_idle(evaluation.meta.max_idle);
+      break;
+    case EffectKind::kNothing:
+      record.set_nothing(true);
+      break;
+  }
+  return record;
+}
+
+}  // namespace
+
+void Finish::Answer(Done done, OperationResult result) {
+  calls_.push_back(
+      [done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
+}
+
+void Finish::Run() {
+  // A callback may come back into the replicator, but never onto this list.
+  for (auto& call : calls_) call();
+  calls_.clear();
+}
+
+bool Partition::MayAnswer(uint64_t ticket, base::Version seen) const {
+  // The lease is checked after the value was read (R5).
+  return seen.sequence() <= visible_.load(std::memory_order_acquire) && LeaseHolds() &&
+         serving_.load(std::memory_order_acquire) == ticket;
+}
+
+bool Partition::LeaseHolds() const {
+  // Relaxed: a value that is late is an earlier end of the lease.
+  const int64_t until = lease_until_ns_.load(std::memory_order_relaxed);
+  if (until == std::numeric_limits<int64_t>::max() || !rules().r5_lease) return true;
+  return absl::ToInt64Nanoseconds(Now()) < until;
+}
+
+void Partition::Execute(const Operation& operation, Done done, Finish* finish) {
+  base::MutexLock lock(mu_);
+  if (absl::Status status = Admit(operation); !status.ok()) {
+    finish->Answer(std::move(done), {.status = std::move(status)});
+    return;
+  }
+  if (operation.kind == OpKind::kGet) {
+    Read(operation, std::move(done), finish);
+  } else {
+    Write(operation, std::move(done), finish);
+  }
+}
+
+absl::Status Partition::Admit(const Operation& operation) {
+  if (context_->draining.load(std::memory_order_relaxed)) return Draining();
+  if (operation.deadline <= Now()) return DeadlinePast();
+  if (operation.kind == OpKind::kGet && operation.bounded && ReplicaMayAnswer()) return {};
+  if (!Leads()) {
+    return placement_.primary.value() == 0 ? NoPrimary(id_, "nobody owns it now") : WrongOwner(id_);
+  }
+  if (deposed_) return NoPrimary(id_, "another node has a newer epoch");
+  if (role_ == Role::kAdopting) return NoPrimary(id_, "a takeover is under way");
+  return operation.kind == OpKind::kGet ? absl::OkStatus() : AdmitWrite();
+}
+
+absl::Status Partition::AdmitWrite() {
+  // R2.
+  if (placement_.isr.size() < MinIsr()) return TooFewCopies(id_, placement_.isr.size(), MinIsr());
+  if (!members_.empty() && context_->pending_bytes.load(std::memory_order_relaxed) >
+                               context_->options.max_pending_bytes) {
+    return TooMuchPending(context_->options.max_pending_bytes);
+  }
+  return {};
+}
+
+bool Partition::ReplicaMayAnswer() {
+  if (role_ != Role::kReplica || !has_copy_) return false;
+  const base::Incarnation primary = placement_.primary;
+  // The primary acknowledged a heartbeat of ours, sent within the lease, at a map that seats us.
+  return context_->peers->LeaseUntil(primary) > Now() &&
+         context_->peers->LeaseMapVersion(primary) >= seated_at_map_;
+}
+
+void Partition::Read(const Operation& operation, Done done, Finish* finish) {
+  store::ReadBuffer buffer;
+  const store::FindOptions options{.touch = !operation.metadata_only,
+                                   .enforce_idle = role_ == Role::kPrimary,
+                                   .metadata_only = operation.metadata_only};
+  const store::Found found = context_->store->Find(operation.key, options, buffer);
+  Waiter waiter{.done = std::move(done), .result = {}, .deadline = operation.deadline};
+  ReadResult(operation, found, &waiter.result);
+  waiter.result.value = Keep(waiter.result.value);
+  waiter.result.copies = static_cast<uint32_t>(placement_.isr.size());
+  if (role_ == Role::kReplica) {  // BOUNDED
+    finish->Answer(std::move(waiter.done), std::move(waiter.result));
+    return;
+  }
+  const bool wait = !AcknowledgedByPrimary(operation) && rules().reads_wait_for_commit;
+  AnswerWhenCommitted(wait ? found.meta.version.sequence() : 0, std::move(waiter), finish);
+}
+
+void Partition::Write(const Operation& operation, Done done, Finish* finish) {
+  if (operation.request_id.client != 0 && AnswerRetry(operation, done, finish)) return;
+  Waiter waiter{.done = std::move(done), .result = {}, .deadline = operation.deadline};
+
+  store::ReadBuffer buffer;
+  store::Found found;
+  if (NeedsExisting(operation.kind)) {
+    const bool counts = operation.kind == OpKind::kGetAndTouch;
+    const bool value = counts || operation.kind == OpKind::kAppend ||
+                       operation.kind == OpKind::kPrepend || operation.kind == OpKind::kIncrement;
+    found =
+        context_->store->Find(operation.key, {.touch = counts, .metadata_only = !value}, buffer);
+    if (value && found.presence == store::Presence::kPinLimit) {
+      finish->Answer(std::move(waiter.done), {.status = TooManyPinned()});
+      return;
+    }
+  }
+  static thread_local absl::InsecureBitGen random;
+  Evaluation evaluation;
+  Evaluate(operation, found, context_->clock->Now(), absl::Uniform(random, 0.0, 1.0),
+           context_->max_value_bytes, &evaluation);
+  evaluation.result.value = Keep(evaluation.result.value);
+  const bool by_primary = AcknowledgedByPrimary(operation);
+
+  if (evaluation.effect == EffectKind::kNothing) {
+    // It asserts what it saw: that must be committed first.
+    waiter.result = std::move(evaluation.result);
+    AnswerWhenCommitted(by_primary ? 0 : found.meta.version.sequence(), std::move(waiter), finish);
+    return;
+  }
+  const base::Version version(placement_.epoch, last() + 1);
+  if (!ApplyLocally(operation, version, &evaluation)) {
+    finish->Answer(std::move(waiter.done),
+                   {.status = absl::InternalError("the key has a version of a later epoch")});
+    return;
+  }
+  evaluation.result.meta = evaluation.meta;
+  evaluation.result.meta.version = version;
+  internal::v1::RememberedResult remembered;
+  const bool remember = operation.request_id.client != 0 && evaluation.result.status.ok();
+  if (remember) {
+    remembered = MakeRemembered(operation, evaluation.result, context_->clock->Now());
+    requests_.Remember(remembered);
+  }
+  waiter.result = std::move(evaluation.result);
+  waiter.write = true;
+  Replicate(version.sequence(), [&] {
+    internal::v1::Record record = MakeRecord(operation, version, evaluation);
+    if (remember) *record.mutable_remembered() = remembered;
+    return record;
+  });
+  AdvanceCommit(finish);
+  const bool wait = !by_primary && rules().r2_wait_for_replicas;
+  AnswerWhenCommitted(wait ? version.sequence() : 0, std::move(waiter), finish);
+}
+
+bool Partition::AnswerRetry(const Operation& operation, Done& done, Finish* finish) {
+  requests_.Expire(context_->clock->Now());
+  const RequestTable::Looked looked = requests_.Find(operation.request_id);
+  if (looked.answer == RequestTable::Answer::kNew) return false;
+  if (looked.answer == RequestTable::Answer::kForgotten) {
+    finish->Answer(std::move(done), {.status = Ambiguous("the request is older than 60 s")});
+    return true;
+  }
+  const internal::v1::RememberedResult& before = *looked.result;
+  Waiter waiter{.done = std::move(done), .result = {}, .deadline = operation.deadline};
+  waiter.write = true;
+  waiter.result.outcome = static_cast<v1::Outcome>(before.outcome());
+  waiter.result.meta.version = base::Version(before.version());
+  waiter.result.number = before.counter();
+  AnswerWhenCommitted(base::Version(before.version()).sequence(), std::move(waiter), finish);
+  return true;
+}
+
+bool Partition::ApplyLocally(const Operation& operation, base::Version version,
+                             Evaluation* evaluation) {
+  store::WriteResult written = store::WriteResult::kApplied;
+  store::EntryMeta meta = evaluation->meta;
+  meta.version = version;
+  switch (evaluation->effect) {
+    case EffectKind::kPut:
+      written = context_->store->Put(operation.key, meta, evaluation->pieces);
+      break;
+    case EffectKind::kErase:
+      written = context_->store->Erase(operation.key, version);
+      break;
+    case EffectKind::kTouch:
+      written = context_->store->Touch(operation.key, version, meta.expiry, meta.max_idle);
+      break;
+    case EffectKind::kNothing:
+      break;
+  }
+  if (written == store::WriteResult::kStale) {
+    base::LogError("a new version is not above the one in the store");
+    return false;
+  }
+  if (written == store::WriteResult::kNoRoom) {
+    // The key has no entry now, here; nor may it have one elsewhere.
+    evaluation->effect = EffectKind::kErase;
+    evaluation->result = {.status = NoRoom()};
+  }
+  return true;
+}
+
+void Partition::AnswerWhenCommitted(uint64_t sequence, Waiter waiter, Finish* finish) {
+  if (sequence <= committed_) {
+    Complete(std::move(waiter), finish);
+    return;
+  }
+  context_->waiting.fetch_add(1, std::memory_order_relaxed);
+  waiters_.emplace(sequence, std::move(waiter));
+}
+
+void Partition::Complete(Waiter waiter, Finish* finish) {
+  if (waiter.write) {
+    waiter.result.copies = static_cast<uint32_t>(placement_.isr.size());
+    if (waiter.ambiguous && waiter.result.status.ok()) {
+      waiter.result = {.status = Ambiguous("too few copies were left in sync")};
+    }
+  } else if (!LeaseHolds()) {
+    waiter.result = {.status = NoPrimary(id_, "the lease from its in-sync replicas has ended")};
+  }
+  finish->Answer(std::move(waiter.done), std::move(waiter.result));
+}
+
+void Partition::Flush(base::NamespaceId ns, absl::Duration deadline, Done done, Finish* finish) {
+  base::MutexLock lock(mu_);
+  Operation as_write;
+  as_write.kind = OpKind::kDelete;
+  as_write.deadline = deadline;
+  if (absl::Status status = Admit(as_write); !status.ok()) {
+    finish->Answer(std::move(done), {.status = std::move(status)});
+    return;
+  }
+  const base::Version version(placement_.epoch, last() + 1);
+  context_->store->Flush(id_, ns, version);
+  Replicate(version.sequence(), [&] {
+    internal::v1::Record record;
+    record.set_version(version.raw());
+    record.mutable_flush()->set_namespace_id(ns.value());
+    return record;
+  });
+  Waiter waiter{.done = std::move(done), .result = {}, .deadline = deadline, .write = true};
+  waiter.result.outcome = v1::OUTCOME_OK;
+  AdvanceCommit(finish);
+  AnswerWhenCommitted(version.sequence(), std::move(waiter), finish);
+}
+
+absl::StatusOr<store::ScanChunk> Partition::Scan(uint64_t cursor,
+                                                 const store::ScanOptions& options) {
+  base::MutexLock lock(mu_);
+  Operation as_read;
+  if (absl::Status status = Admit(as_read); !status.ok()) return status;
+  store::ScanChunk chunk = context_->store->Scan(id_, cursor, options);
+  for (store::ScannedEntry& entry : chunk.entries) {
+    if (entry.meta.version.sequence() > committed_) entry.value = {};
+  }
+  if (!LeaseHolds()) return NoPrimary(id_, "the lease from its in-sync replicas has ended");
+  return chunk;
+}
+
+}  // namespace atoll::replication

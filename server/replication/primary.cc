@@ -1,0 +1,174 @@
+// Partition: the primary's log, acknowledgements and commit point (R1-R4).
+#include <algorithm>
+#include <utility>
+
+#include "server/replication/partition.h"
+
+namespace atoll::replication {
+namespace {
+
+// A message's records stop growing here; a single record may be larger.
+constexpr uint64_t kMaxAppendBytes = 1 << 20;
+// A resend after a gap is not repeated within this time, whatever else arrives out of order.
+constexpr absl::Duration kRewindEvery = absl::Milliseconds(20);
+// What the log keeps for a learner beyond what the ISR needs.
+constexpr uint64_t kLearnerLogBytes = 8 << 20;
+// A member whose node answers heartbeats and yet makes no progress.
+constexpr absl::Duration kStuckAfter = absl::Seconds(1);
+
+}  // namespace
+
+Partition::Member* Partition::FindMember(base::Incarnation node) {
+  for (Member& member : members_) {
+    if (member.node == node) return &member;
+  }
+  return nullptr;
+}
+
+void Partition::Replicate(uint64_t sequence, absl::AnyInvocable<internal::v1::Record()> make) {
+  if (members_.empty()) {
+    log_.Skip(sequence);
+    return;
+  }
+  const uint64_t before = log_.bytes();
+  log_.Append(make());
+  const uint64_t added = log_.bytes() - before;
+  pending_bytes_ += added;
+  context_->pending_bytes.fetch_add(added, std::memory_order_relaxed);
+  for (Member& member : members_) SendTo(member);
+}
+
+void Partition::SendTo(Member& member) {
+  if (!member.in_isr && !member.has_session()) return;
+  if (member.in_isr && !member.known) return;
+  const absl::Duration now = Now();
+  while (member.sent < last()) {
+    if (!log_.Has(member.sent + 1)) {
+      // The log does not reach back. An ISR member never lags behind the commit point.
+      if (!member.in_isr) EndSession(member);
+      return;
+    }
+    internal::v1::PeerMessage message;
+    internal::v1::Append& append = *message.mutable_append();
+    append.set_partition(id_.value());
+    append.set_epoch(placement_.epoch.value());
+    append.set_committed(committed_);
+    member.sent = log_.CopyFrom(member.sent + 1, kMaxAppendBytes, append.mutable_records());
+    member.told_committed = committed_;
+    member.sent_at = now;
+    if (member.owed_since == absl::InfiniteDuration()) member.owed_since = now;
+    Send(member.node, std::move(message));
+  }
+}
+
+void Partition::TellCommitted(Member& member) {
+  if (member.told_committed >= committed_ || (!member.in_isr && !member.has_session())) return;
+  internal::v1::PeerMessage message;
+  internal::v1::Append& append = *message.mutable_append();
+  append.set_partition(id_.value());
+  append.set_epoch(placement_.epoch.value());
+  append.set_committed(committed_);
+  member.told_committed = committed_;
+  Send(member.node, std::move(message));
+}
+
+void Partition::OnAppendAck(base::Incarnation from, const internal::v1::AppendAck& ack,
+                            Finish* finish) {
+  using internal::v1::AppendAck;
+  if (!Leads()) return;
+  if (ack.answer() == AppendAck::ANSWER_STALE_EPOCH) {
+    if (ack.epoch() > placement_.epoch.value() && rules().r4_reject_lower_epochs) {
+      deposed_ = true;
+      SetServing(false);
+    }
+    return;
+  }
+  Member* member = FindMember(from);
+  if (member == nullptr || ack.epoch() != placement_.epoch.value()) return;
+  if (ack.answer() == AppendAck::ANSWER_NOT_SEATED) {
+    member->sent = member->acked;  // sent again by the next tick
+    return;
+  }
+  if (!member->known && !member->has_session()) return;
+  // A learner's word from before its session says nothing.
+  if (!member->in_isr && ack.applied() < member->base_sequence) return;
+  Progress(*member, ack.applied());
+  if (ack.answer() == AppendAck::ANSWER_GAP && member->sent > ack.applied() &&
+      Now() - member->rewound_at >= kRewindEvery) {
+    member->rewound_at = Now();
+    member->sent = member->acked;
+    SendTo(*member);
+  }
+  if (role_ == Role::kAdopting) {
+    TakeoverStep(finish);
+    return;
+  }
+  if (!member->in_isr) TryJoin(*member);
+  AdvanceCommit(finish);
+  TruncateLog();
+}
+
+void Partition::Progress(Member& member, uint64_t applied) {
+  applied = std::min(applied, last());
+  if (applied > member.acked) {
+    member.acked = applied;
+    member.owed_since = Now();
+  }
+  member.sent = std::max(member.sent, member.acked);
+  if (member.acked >= last()) member.owed_since = absl::InfiniteDuration();
+}
+
+void Partition::AdvanceCommit(Finish* finish) {
+  if (role_ != Role::kPrimary) return;
+  uint64_t sequence = last();
+  for (const Member& member : members_) {
+    // R2, and R3's union: who was asked for may be in the ISR already.
+    const bool required = member.in_isr || (member.joined() && rules().r3_union);
+    if (required && rules().r2_wait_for_replicas) {
+      sequence = std::min(sequence, member.known || member.has_session() ? member.acked : 0);
+    }
+  }
+  if (sequence <= committed_) return;
+  SetCommitted(sequence);
+  while (!waiters_.empty() && waiters_.begin()->first <= committed_) {
+    context_->waiting.fetch_sub(1, std::memory_order_relaxed);
+    Complete(std::move(waiters_.begin()->second), finish);
+    waiters_.erase(waiters_.begin());
+  }
+  TruncateLog();
+}
+
+void Partition::SetCommitted(uint64_t sequence) {
+  if (pending_bytes_ > 0) {
+    uint64_t bytes = 0;
+    for (uint64_t s = committed_ + 1; s <= sequence; ++s) {
+      if (const internal::v1::Record* record = log_.Find(s)) bytes += RecordLog::SizeOf(*record);
+    }
+    bytes = std::min(bytes, pending_bytes_);
+    pending_bytes_ -= bytes;
+    context_->pending_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+  }
+  const internal::v1::Record* record = log_.Find(sequence);
+  committed_ = sequence;
+  visible_.store(sequence, std::memory_order_release);
+  // The store compares whole versions: the record's epoch may be older than the present one. What
+  // is not in the log was written in this epoch, without copies, or came in a copy.
+  context_->store->SetCommitted(id_, record != nullptr ? base::Version(record->version())
+                                                       : base::Version(placement_.epoch, sequence));
+}
+
+void Partition::TruncateLog() {
+  uint64_t through = committed_;
+  if (log_.bytes() <= kLearnerLogBytes) {
+    for (const Member& member : members_) {
+      if (!member.in_isr && member.has_session()) through = std::min(through, member.acked);
+    }
+  }
+  log_.TruncateThrough(through);
+}
+
+bool Partition::SilentMember(const Member& member, absl::Duration now) {
+  return context_->peers->Silent(member.node, now) || now - member.owed_since > kStuckAfter;
+}
+
+}  // namespace atoll::replication

@@ -1,0 +1,309 @@
+// Routes operations, messages and maps to partitions.
+#include "server/replication/replicator.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/logging.h"
+#include "base/mutex.h"
+#include "server/replication/errors.h"
+#include "server/replication/partition.h"
+
+namespace atoll::replication {
+namespace {
+
+class ReplicatorImpl final : public Replicator {
+ public:
+  ReplicatorImpl(const ReplicatorOptions& options, store::Store* store, cluster::ClusterView* view,
+                 Transport* transport, const base::Clock* clock, DiskTier* disk)
+      : view_(view),
+        peers_({.heartbeat = options.heartbeat,
+                .silent_after = options.silent_after,
+                .lease = options.lease,
+                .grace = options.grace}),
+        partitions_(base::kPartitionCount) {
+    context_.options = options;
+    context_.store = store;
+    context_.transport = transport;
+    context_.clock = clock;
+    context_.disk = disk;
+    context_.peers = &peers_;
+    context_.self = view->self();
+    context_.max_value_bytes =
+        std::min(store::kMaxValueBytes, store->Stats().memory_limit_bytes / 8);
+    for (uint32_t p = 0; p < base::kPartitionCount; ++p) {
+      partitions_[p].Init(&context_, base::PartitionId(static_cast<uint16_t>(p)));
+    }
+  }
+
+  void Execute(const Operation& operation, Done done) override;
+  void ExecuteReads(absl::Span<const Operation> operations, BatchDone done) override;
+  void Flush(base::PartitionId partition, base::NamespaceId ns, absl::Duration deadline,
+             absl::AnyInvocable<void(absl::Status)> done) override;
+  absl::StatusOr<store::ScanChunk> Scan(base::PartitionId partition, uint64_t cursor,
+                                        const store::ScanOptions& options) override {
+    return At(partition).Scan(cursor, options);
+  }
+  void OnMap(const cluster::MapPtr& map) override;
+  void OnMessage(base::Incarnation from, const internal::v1::PeerMessage& message) override;
+  void OnLinkUp(base::Incarnation to) override;
+  void Tick() override;
+  absl::Status Drain(absl::Duration timeout) override;
+  ReplicationStats Stats() const override;
+  std::vector<CopyState> Copies() const override;
+
+ private:
+  Partition& At(base::PartitionId id) const { return partitions_[id.value()]; }
+  // True if the store's answer could be given at once.
+  bool TryRead(const Operation& operation, Done& done);
+  void SendHeartbeats(absl::Duration now);
+  void Ask(std::vector<internal::v1::IsrChange> changes, absl::Duration now);
+
+  cluster::ClusterView* const view_;
+  PeerTable peers_;
+  Context context_;
+  mutable std::vector<Partition> partitions_;
+
+  base::Mutex map_mu_;  // maps take effect one at a time; taken before a partition's
+  uint64_t map_version_ ABSL_GUARDED_BY(map_mu_) = 0;
+
+  base::Mutex ask_mu_;
+  absl::Duration suspected_at_ ABSL_GUARDED_BY(ask_mu_) = -absl::InfiniteDuration();
+
+  base::Mutex drain_mu_;
+  base::CondVar drain_cv_;
+};
+
+store::FindOptions FindOptionsOf(const Operation& operation) {
+  return {.touch = !operation.metadata_only, .metadata_only = operation.metadata_only};
+}
+
+void ReplicatorImpl::Execute(const Operation& operation, Done done) {
+  if (operation.kind == OpKind::kGet && TryRead(operation, done)) return;
+  Finish finish;
+  At(operation.key.partition()).Execute(operation, std::move(done), &finish);
+  finish.Run();
+}
+
+bool ReplicatorImpl::TryRead(const Operation& operation, Done& done) {
+  if (context_.draining.load(std::memory_order_relaxed)) return false;
+  const Partition& partition = At(operation.key.partition());
+  const uint64_t ticket = partition.ReadTicket();
+  if (ticket == 0) return false;
+  store::ReadBuffer buffer;
+  const store::Found found = context_.store->Find(operation.key, FindOptionsOf(operation), buffer);
+  if (!partition.MayAnswer(ticket, found.meta.version)) return false;
+  OperationResult result;
+  ReadResult(operation, found, &result);
+  done(std::move(result));
+  return true;
+}
+
+void ReplicatorImpl::ExecuteReads(absl::Span<const Operation> operations, BatchDone done) {
+  // Shared, since those that wait are answered one by one later.
+  auto shared = std::make_shared<BatchDone>(std::move(done));
+  std::vector<store::Key> keys;
+  std::vector<uint64_t> tickets;
+  keys.reserve(operations.size());
+  tickets.reserve(operations.size());
+  bool same = true;
+  for (const Operation& operation : operations) {
+    keys.push_back(operation.key);
+    tickets.push_back(At(operation.key.partition()).ReadTicket());
+    same = same && operation.metadata_only == operations[0].metadata_only;
+  }
+  std::vector<store::Found> found(operations.size());
+  store::ReadBuffer buffer;
+  const bool quick = same && !context_.draining.load(std::memory_order_relaxed);
+  if (quick && !operations.empty()) {
+    context_.store->FindBatch(keys, FindOptionsOf(operations[0]), buffer, absl::MakeSpan(found));
+  }
+  for (size_t i = 0; i < operations.size(); ++i) {
+    const Operation& operation = operations[i];
+    Partition& partition = At(operation.key.partition());
+    if (quick && tickets[i] != 0 && partition.MayAnswer(tickets[i], found[i].meta.version)) {
+      OperationResult result;
+      ReadResult(operation, found[i], &result);
+      (*shared)(i, std::move(result));
+      continue;
+    }
+    Finish finish;
+    partition.Execute(
+        operation, [shared, i](OperationResult result) { (*shared)(i, std::move(result)); },
+        &finish);
+    finish.Run();
+  }
+}
+
+void ReplicatorImpl::Flush(base::PartitionId partition, base::NamespaceId ns,
+                           absl::Duration deadline, absl::AnyInvocable<void(absl::Status)> done) {
+  Finish finish;
+  At(partition).Flush(
+      ns, deadline,
+      [done = std::move(done)](OperationResult result) mutable { done(std::move(result.status)); },
+      &finish);
+  finish.Run();
+}
+
+void ReplicatorImpl::OnMap(const cluster::MapPtr& map) {
+  base::MutexLock lock(map_mu_);
+  if (map->version <= map_version_) return;
+  map_version_ = map->version;
+  std::vector<base::Incarnation> living;
+  for (const ring::Member& member : map->members) {
+    if (member.state != ring::MemberState::kDown && member.incarnation != context_.self) {
+      living.push_back(member.incarnation);
+    }
+  }
+  peers_.OnMap(map->version, living, context_.clock->BootTime());
+  Finish finish;
+  for (size_t p = 0; p < map->partitions.size(); ++p) {
+    partitions_[p].OnPlacement(*map, map->partitions[p], &finish);
+  }
+  peers_.MapApplied(map->version);
+  context_.applied_map.store(map->version, std::memory_order_release);
+  map_mu_.Unlock();
+  finish.Run();
+  map_mu_.Lock();
+}
+
+void ReplicatorImpl::OnMessage(base::Incarnation from, const internal::v1::PeerMessage& message) {
+  using internal::v1::PeerMessage;
+  const absl::Duration now = context_.clock->BootTime();
+  uint32_t partition = 0;
+  switch (message.kind_case()) {
+    case PeerMessage::kHeartbeat: {
+      PeerMessage answer;
+      *answer.mutable_heartbeat_ack() =
+          peers_.OnHeartbeat(from, message.heartbeat(), now, context_.clock->Now());
+      context_.transport->Send(from, std::move(answer));
+      return;
+    }
+    case PeerMessage::kHeartbeatAck:
+      if (peers_.OnAck(from, message.heartbeat_ack(), now)) {
+        for (Partition& each : partitions_) each.RefreshLease();
+      }
+      return;
+    case PeerMessage::kAppend:
+      partition = message.append().partition();
+      break;
+    case PeerMessage::kAppendAck:
+      partition = message.append_ack().partition();
+      break;
+    case PeerMessage::kSnapshot:
+      partition = message.snapshot().partition();
+      break;
+    case PeerMessage::kSnapshotAck:
+      partition = message.snapshot_ack().partition();
+      break;
+    case PeerMessage::kAdopt:
+      partition = message.adopt().partition();
+      break;
+    case PeerMessage::kAdoptReply:
+      partition = message.adopt_reply().partition();
+      break;
+    case PeerMessage::kFetchTail:
+      partition = message.fetch_tail().partition();
+      break;
+    case PeerMessage::kTail:
+      partition = message.tail().partition();
+      break;
+    case PeerMessage::KIND_NOT_SET:
+      return;
+  }
+  if (partition >= base::kPartitionCount) return;
+  peers_.Heard(from, now);
+  Finish finish;
+  partitions_[partition].OnMessage(from, message, &finish);
+  finish.Run();
+}
+
+void ReplicatorImpl::OnLinkUp(base::Incarnation to) {
+  peers_.OnLinkUp(to);
+  SendHeartbeats(context_.clock->BootTime());
+  Finish finish;
+  for (Partition& partition : partitions_) partition.OnLinkUp(to, &finish);
+  finish.Run();
+}
+
+void ReplicatorImpl::SendHeartbeats(absl::Duration now) {
+  for (base::Incarnation peer : peers_.Due(now)) {
+    internal::v1::PeerMessage message;
+    *message.mutable_heartbeat() = peers_.MakeHeartbeat(now, context_.clock->Now());
+    context_.transport->Send(peer, std::move(message));
+  }
+}
+
+void ReplicatorImpl::Tick() {
+  const absl::Duration now = context_.clock->BootTime();
+  SendHeartbeats(now);
+  std::vector<internal::v1::IsrChange> changes;
+  Finish finish;
+  for (Partition& partition : partitions_) partition.Tick(&changes, &finish);
+  finish.Run();
+  Ask(std::move(changes), now);
+}
+
+void ReplicatorImpl::Ask(std::vector<internal::v1::IsrChange> changes, absl::Duration now) {
+  internal::v1::AskControllerRequest request;
+  const std::vector<base::Incarnation> suspects = peers_.Suspects(now);
+  {
+    base::MutexLock lock(ask_mu_);
+    if (!suspects.empty() && now - suspected_at_ >= context_.options.grace / 4) {
+      suspected_at_ = now;
+      for (base::Incarnation suspect : suspects) request.add_suspects(suspect.value());
+    }
+  }
+  if (changes.empty() && request.suspects().empty()) return;
+  request.set_from_incarnation(context_.self.value());
+  for (const internal::v1::IsrChange& change : changes) *request.add_isr_changes() = change;
+  view_->AskController(std::move(request),
+                       [this, changes = std::move(changes)](
+                           absl::StatusOr<internal::v1::AskControllerResponse> response) {
+                         for (const internal::v1::IsrChange& change : changes) {
+                           partitions_[change.partition()].OnAsked(
+                               change, response.ok(), response.ok() ? response->map_version() : 0);
+                         }
+                       });
+}
+
+absl::Status ReplicatorImpl::Drain(absl::Duration timeout) {
+  context_.draining.store(true, std::memory_order_relaxed);
+  const absl::Duration until = context_.clock->BootTime() + timeout;
+  base::MutexLock lock(drain_mu_);
+  while (context_.waiting.load(std::memory_order_relaxed) > 0) {
+    if (context_.clock->BootTime() >= until) {
+      return absl::DeadlineExceededError(absl::StrCat(
+          context_.waiting.load(std::memory_order_relaxed), " operations still wait for replicas"));
+    }
+    // Nobody signals: completions are on the path of every write, a stop is not.
+    drain_cv_.WaitFor(drain_mu_, absl::Milliseconds(5));
+  }
+  return {};
+}
+
+ReplicationStats ReplicatorImpl::Stats() const {
+  ReplicationStats stats;
+  for (Partition& partition : partitions_) partition.AddStats(&stats);
+  return stats;
+}
+
+std::vector<CopyState> ReplicatorImpl::Copies() const {
+  std::vector<CopyState> copies;
+  for (Partition& partition : partitions_) {
+    if (partition.role() != Role::kNone) copies.push_back(partition.State());
+  }
+  return copies;
+}
+
+}  // namespace
+
+std::unique_ptr<Replicator> Replicator::Create(const ReplicatorOptions& options,
+                                               store::Store* store, cluster::ClusterView* view,
+                                               Transport* transport, const base::Clock* clock,
+                                               DiskTier* disk) {
+  return std::make_unique<ReplicatorImpl>(options, store, view, transport, clock, disk);
+}
+
+}  // namespace atoll::replication

@@ -1,0 +1,211 @@
+// Partition: what time brings.
+#include <algorithm>
+#include <utility>
+
+#include "server/replication/errors.h"
+#include "server/replication/partition.h"
+
+namespace atoll::replication {
+namespace {
+
+constexpr absl::Duration kResendAfter = absl::Milliseconds(100);
+constexpr absl::Duration kCopyStalled = absl::Seconds(1);
+constexpr absl::Duration kAskAgain = absl::Milliseconds(100);
+constexpr absl::Duration kAskAgainAfterRefusal = absl::Seconds(1);
+
+}  // namespace
+
+void Partition::Tick(std::vector<internal::v1::IsrChange>* asks, Finish* finish) {
+  base::MutexLock lock(mu_);
+  if (!Leads()) return;
+  const absl::Duration now = Now();
+  ExpireWaiters(now, finish);
+  if (deposed_) return;
+  if (role_ == Role::kAdopting) {
+    ResendOwed(now);
+    TakeoverStep(finish);
+  } else {
+    AdoptStep();
+    ResendOwed(now);
+    TickLearners(now);
+    AdvanceCommit(finish);
+    for (Member& member : members_) TellCommitted(member);
+  }
+  SettleAsk();
+  AskForChanges(now, asks);
+}
+
+void Partition::ExpireWaiters(absl::Duration now, Finish* finish) {
+  for (auto at = waiters_.begin(); at != waiters_.end();) {
+    if (at->second.deadline > now) {
+      ++at;
+      continue;
+    }
+    context_->waiting.fetch_sub(1, std::memory_order_relaxed);
+    OperationResult result{.status =
+                               at->second.write ? Ambiguous("deadline exceeded") : DeadlinePast()};
+    finish->Answer(std::move(at->second.done), std::move(result));
+    at = waiters_.erase(at);
+  }
+}
+
+void Partition::ResendOwed(absl::Duration now) {
+  for (Member& member : members_) {
+    if (member.acked >= last()) continue;
+    if (member.sent > member.acked &&
+        now - std::max(member.sent_at, member.owed_since) > kResendAfter) {
+      member.sent = member.acked;
+    }
+    SendTo(member);
+  }
+}
+
+void Partition::TickLearners(absl::Duration now) {
+  for (Member& member : members_) {
+    if (member.in_isr) continue;
+    switch (member.stage) {
+      case Member::Stage::kWaiting:
+        if (now >= member.retry_at && !context_->peers->Silent(member.node, now)) {
+          StartSession(member);
+          PumpLearner(member);
+        }
+        break;
+      case Member::Stage::kCopying:
+        if (now - member.progress_at > kCopyStalled) EndSession(member);
+        break;
+      case Member::Stage::kCopied:
+      case Member::Stage::kJoining:
+        if (SilentMember(member, now)) {
+          EndSession(member);
+        } else {
+          TryJoin(member);
+        }
+        break;
+      case Member::Stage::kAsked:
+        break;
+    }
+  }
+}
+
+void Partition::SettleAsk() {
+  // The map that the answer named has taken effect and the ISR is what it was: refused. Unless an
+  // earlier request might still be carried out.
+  if (ask_.answered_at_map == 0 || ask_.in_flight ||
+      context_->applied_map.load(std::memory_order_acquire) < ask_.answered_at_map) {
+    return;
+  }
+  ask_.answered_at_map = 0;
+  ask_.not_before = Now() + kAskAgainAfterRefusal;
+  if (ask_.unknown) return;
+  for (Member& member : members_) {
+    if (member.stage == Member::Stage::kAsked) member.stage = Member::Stage::kCopied;
+  }
+}
+
+void Partition::AskForChanges(absl::Duration now, std::vector<internal::v1::IsrChange>* asks) {
+  if (ask_.in_flight || now < ask_.not_before || ask_.answered_at_map != 0) return;
+  internal::v1::IsrChange change;
+  for (Member& member : members_) {
+    if (member.in_isr) {
+      if (change.remove() == 0 && SilentMember(member, now)) {
+        change.set_remove(member.node.value());
+      }
+    } else if (change.add() == 0 && role_ == Role::kPrimary && ReadyToAsk(member)) {
+      change.set_add(member.node.value());
+    }
+  }
+  if (change.remove() != 0) {
+    // One thing at a time: the live should not wait for the dead to be replaced.
+    change.clear_add();
+  } else if (change.add() == 0) {
+    return;
+  } else {
+    Member& member = *FindMember(base::Incarnation(change.add()));
+    member.stage = Member::Stage::kAsked;
+    RefreshLeaseLocked();
+  }
+  change.set_partition(id_.value());
+  change.set_epoch(placement_.epoch.value());
+  change.set_isr_version(placement_.isr_version);
+  ask_.in_flight = true;
+  asks->push_back(std::move(change));
+}
+
+void Partition::OnAsked(const internal::v1::IsrChange& change, bool answered,
+                        uint64_t map_version) {
+  base::MutexLock lock(mu_);
+  if (!Leads() || change.epoch() != placement_.epoch.value() ||
+      change.isr_version() != placement_.isr_version) {
+    return;  // the map has moved on, and with it everything that was asked
+  }
+  ask_.in_flight = false;
+  ask_.not_before = Now() + kAskAgain;
+  if (!answered) {
+    ask_.unknown = true;
+  } else {
+    ask_.answered_at_map = std::max<uint64_t>(map_version, 1);
+  }
+}
+
+void Partition::OnLinkUp(base::Incarnation to, Finish* finish) {
+  base::MutexLock lock(mu_);
+  if (!Leads() || deposed_) return;
+  Member* member = FindMember(to);
+  if (member == nullptr) return;
+  if (member->stage == Member::Stage::kCopying) {
+    // A piece may be lost.
+    EndSession(*member);
+    return;
+  }
+  member->sent = member->acked;
+  member->adopt_sent_at = -absl::InfiniteDuration();
+  if (role_ == Role::kAdopting) {
+    TakeoverStep(finish);
+  } else {
+    SendTo(*member);
+  }
+}
+
+CopyState Partition::State() {
+  base::MutexLock lock(mu_);
+  return {.partition = id_,
+          .epoch = placement_.epoch,
+          .history = history_,
+          .reset_epoch = reset_epoch_,
+          .last_sequence = last(),
+          .primary = role_ == Role::kPrimary,
+          .in_sync = (role_ == Role::kPrimary || role_ == Role::kReplica) && committed_ == last()};
+}
+
+Role Partition::role() {
+  base::MutexLock lock(mu_);
+  return role_;
+}
+
+void Partition::AddStats(ReplicationStats* stats) {
+  base::MutexLock lock(mu_);
+  switch (role_) {
+    case Role::kNone:
+      return;
+    case Role::kLearner:
+      ++stats->learners;
+      return;
+    case Role::kReplica:
+      ++stats->replicas;
+      return;
+    case Role::kAdopting:
+    case Role::kPrimary:
+      break;
+  }
+  ++stats->primaries;
+  if (placement_.isr.size() < replication_factor_) ++stats->under_replicated;
+  stats->lag_records += last() - std::min(last(), committed_);
+  const absl::Duration now = Now();
+  for (const Member& member : members_) {
+    if (member.in_isr && member.owed_since < now) {
+      stats->lag = std::max(stats->lag, now - member.owed_since);
+    }
+  }
+}
+
+}  // namespace atoll::replication
