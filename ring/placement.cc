@@ -26,9 +26,15 @@ void Remove(Seats& seats, base::Incarnation node) {
   seats.erase(std::remove(seats.begin(), seats.end(), node), seats.end());
 }
 
-void RemoveFromIsr(Placement& placement, base::Incarnation node) {
-  Remove(placement.isr, node);
-  ++placement.isr_version;
+bool SameSeats(const Seats& a, const Seats& b) {
+  return a.size() == b.size() && std::is_permutation(a.begin(), a.end(), b.begin());
+}
+
+// Raises isr_version if the seats are others than `old` had.
+void CountChange(const Placement& old, Placement& placement) {
+  if (!SameSeats(old.isr, placement.isr) || !SameSeats(old.learners, placement.learners)) {
+    ++placement.isr_version;
+  }
 }
 
 // An empty partition on those of its planned nodes that are up. False if none is.
@@ -65,13 +71,16 @@ class Rebalancer {
     for (uint32_t i = 0; i < map_.partitions.size(); ++i) {
       const base::PartitionId partition(static_cast<uint16_t>(i));
       Placement& placement = map_.partitions[i];
+      const Placement old = placement;
       DropUselessLearners(partition, placement);
       // Without a primary there is nobody to copy from, and its ISR is what R9 goes by.
-      if (placement.primary == base::Incarnation()) continue;
-      RelieveLeaving(placement);
-      DropSurplus(partition, placement);
-      AddLearners(partition, placement);
-      PutSurplusFirst(partition, placement);
+      if (placement.primary != base::Incarnation()) {
+        RelieveLeaving(placement);
+        DropSurplus(partition, placement);
+        AddLearners(partition, placement);
+        PutSurplusFirst(partition, placement);
+      }
+      CountChange(old, placement);
     }
     // While copies are on their way any balance would be for moments only, and each swap costs an
     // interruption.
@@ -120,7 +129,7 @@ class Rebalancer {
       (Stays(node) ? staying : going).push_back(node);
     }
     if (!Stays(placement.primary)) HandOver(placement, staying);
-    for (const base::Incarnation node : going) RemoveFromIsr(placement, node);
+    for (const base::Incarnation node : going) Remove(placement.isr, node);
   }
 
   void DropSurplus(base::PartitionId partition, Placement& placement) {
@@ -130,7 +139,7 @@ class Rebalancer {
       if (plan_.Wants(partition, node) || !Stays(node)) continue;
       if (InSyncThatStay(placement) <= plan_.copies) return;
       if (node != placement.primary) {
-        RemoveFromIsr(placement, node);
+        Remove(placement.isr, node);
         continue;
       }
       Seats wanted;
@@ -236,10 +245,12 @@ PlacementMap MarkDead(PlacementMap map, base::Incarnation dead) {
   member->state = MemberState::kDown;
   PrimaryCounter counter(map);
   for (Placement& placement : map.partitions) {
+    if (!placement.InIsr(dead) && !placement.IsLearner(dead)) continue;
+    const Placement old = placement;
     Remove(placement.learners, dead);
-    if (!placement.InIsr(dead)) continue;
     const base::Incarnation heir = counter.Choose(placement.isr);
-    if (heir != base::Incarnation()) RemoveFromIsr(placement, dead);
+    if (heir != base::Incarnation()) Remove(placement.isr, dead);
+    CountChange(old, placement);
     if (placement.primary != dead) continue;
     counter.Move(dead, heir);
     SetPrimary(placement, heir);

@@ -5,7 +5,7 @@
 // version, and publishes it. None of them sets `version`.
 //
 // What they keep: the epoch rises with each change of primary, isr_version with each change of the
-// ISR; a primary is in its ISR; a new copy begins as a learner and only the primary's request (R3)
+// ISR or the learners (by which primaries tell whether what they asked still holds); a primary is in its ISR; a new copy begins as a learner and only the primary's request (R3)
 // makes it in sync; nothing takes a partition's last live in-sync copy.
 //
 // Thread safety: no state.

@@ -19,7 +19,7 @@ struct Step {
 class Balancer {
  public:
   Balancer(PlacementMap& map, const SeatPlan& plan, uint32_t max_swaps)
-      : map_(map), plan_(plan), swaps_left_(max_swaps), nodes_(plan.nodes.size()) {
+      : map_(map), plan_(plan), max_swaps_(max_swaps), nodes_(plan.nodes.size()) {
     for (size_t i = 0; i < nodes_.size(); ++i) {
       // Seats hold within floor and ceiling of `share`, so roles can within these; see the note on
       // flows in ring/README.md.
@@ -43,6 +43,15 @@ class Balancer {
           [](const Node& node) { return node.count < node.ceiling; });
     Shift([](const Node& node) { return node.count > node.floor; },
           [](const Node& node) { return node.count < node.floor; });
+    // Only now, as one partition may have been handed on several times.
+    uint32_t swaps = 0;
+    for (size_t p = 0; p < primaries_.size() && swaps < max_swaps_; ++p) {
+      if (primaries_[p] == kNobody) continue;
+      const base::Incarnation primary = plan_.nodes[primaries_[p]].incarnation;
+      if (map_.partitions[p].primary == primary) continue;
+      SetPrimary(map_.partitions[p], primary);
+      ++swaps;
+    }
   }
 
  private:
@@ -56,7 +65,7 @@ class Balancer {
   // Hands roles from nodes that have too many to nodes that have too few: directly as far as that
   // goes, then along chains.
   void Shift(const Predicate& too_many, const Predicate& too_few) {
-    for (size_t p = 0; p < primaries_.size() && swaps_left_ > 0; ++p) {
+    for (size_t p = 0; p < primaries_.size(); ++p) {
       const uint32_t from = primaries_[p];
       if (from == kNobody || !too_many(nodes_[from])) continue;
       uint32_t best = kNobody;
@@ -66,7 +75,7 @@ class Balancer {
       }
       if (best != kNobody) Swap(p, best);
     }
-    while (swaps_left_ > 0 && RunChain(too_many, too_few)) {
+    while (RunChain(too_many, too_few)) {
     }
   }
 
@@ -83,8 +92,6 @@ class Balancer {
     --nodes_[primaries_[partition]].count;
     ++nodes_[to].count;
     primaries_[partition] = to;
-    SetPrimary(map_.partitions[partition], plan_.nodes[to].incarnation);
-    --swaps_left_;
   }
 
   // The shortest chain of swaps from a node of too many to one of too few; false if there is none.
@@ -121,7 +128,7 @@ class Balancer {
   }
 
   void CarryOut(uint32_t end, const std::vector<Step>& steps) {
-    for (uint32_t node = end; steps[node].from != kNobody && swaps_left_ > 0;) {
+    for (uint32_t node = end; steps[node].from != kNobody;) {
       const Step step = steps[node];
       Swap(step.partition, node);
       node = step.from;
@@ -130,7 +137,7 @@ class Balancer {
 
   PlacementMap& map_;
   const SeatPlan& plan_;
-  uint32_t swaps_left_;
+  uint32_t max_swaps_;
   std::vector<Node> nodes_;          // as plan_.nodes
   std::vector<uint32_t> primaries_;  // a place in plan_.nodes for each partition
 };

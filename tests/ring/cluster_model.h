@@ -131,8 +131,10 @@ class ClusterModel {
     const auto sorted = [](const Seats& seats) {
       return std::set<base::Incarnation>(seats.begin(), seats.end());
     };
-    expect((sorted(now.isr) == sorted(old.isr)) == (now.isr_version == old.isr_version),
-           "isr_version rises with each change of the ISR, and only then");
+    expect((sorted(now.isr) == sorted(old.isr) && sorted(now.learners) == sorted(old.learners)) ==
+               (now.isr_version == old.isr_version),
+           "isr_version rises with each change of ISR or learners, and only then");
+    expect(now.isr_version >= old.isr_version, "isr_version never falls");
     expect(now.primary == base::Incarnation() || now.InIsr(now.primary),
            "the primary is in the ISR");
     expect(sorted(now.isr).size() == now.isr.size(), "nobody is twice in the ISR");
