@@ -1,0 +1,108 @@
+// The calling side of CacheService.Exchange: many operations of many threads on one stream to one
+// node (design.md 9). The client library and forwarding nodes share it.
+//
+// Batching is natural: an idle stream sends an operation at once, on its caller's thread; what
+// arrives while a message is being written goes out together as the next one, up to 256 KiB. There
+// is no timer in the way of sending.
+//
+// A stream that breaks fails everything that was on it, and tells what may have reached the node;
+// retrying is the caller's decision. It connects again by itself when the next operation comes,
+// after a growing pause during which operations fail at once.
+//
+// Thread safety: all methods. Callbacks run with no lock held: on the queue's poller, on a thread
+// that is in Start (of this or another operation), or in Stop.
+// Ownership: queue and timers outlive the stream's Stop.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+namespace grpc {
+class Channel;
+class CompletionQueue;
+}  // namespace grpc
+
+namespace atoll::v1 {
+class Operation;
+class OperationResult;
+}  // namespace atoll::v1
+
+namespace atoll::rpc {
+
+class Timers;
+
+struct BatchStreamOptions {
+  // The node refuses keys that it does not own instead of forwarding them.
+  bool refuse_wrong_owner = true;
+  size_t max_message_bytes = size_t{256} << 10;
+  // Waiting or unanswered; beyond it operations are refused with RESOURCE_EXHAUSTED.
+  size_t max_operations = 65536;
+  size_t max_bytes = size_t{64} << 20;
+  // Pause after a failure; doubles up to the maximum, and starts over once a result has come.
+  absl::Duration min_backoff = absl::Milliseconds(50);
+  absl::Duration max_backoff = absl::Seconds(1);
+};
+
+// What is known of an operation that ended.
+enum class Fate : uint8_t {
+  kAnswered,  // The node said so.
+  kNotSent,   // It never left this process: safe to retry.
+  kSent,      // It may have reached the node, and may still be carried out.
+};
+
+struct BatchReply {
+  // OK: the result is there. Otherwise the node's error with its details (kAnswered), or
+  // UNAVAILABLE (stream broken), DEADLINE_EXCEEDED, CANCELLED, RESOURCE_EXHAUSTED (kNotSent).
+  absl::Status status;
+  Fate fate = Fate::kNotSent;
+  // With an OK status, else nullptr. Lives during the callback; may be moved from.
+  v1::OperationResult* result = nullptr;
+};
+
+// An operation's message without id and timeout_ms, so that a retry costs no second encoding.
+using OperationBytes = std::shared_ptr<const std::string>;
+OperationBytes EncodeOperation(const v1::Operation& operation);
+
+class BatchStream {
+ public:
+  // Called exactly once; possibly before Start returns.
+  using Done = absl::AnyInvocable<void(BatchReply)>;
+  // Called at most once, just before the operation is written: from then on it may be carried out.
+  using Departs = absl::AnyInvocable<void()>;
+
+  BatchStream(std::shared_ptr<grpc::Channel> channel, grpc::CompletionQueue* queue, Timers* timers,
+              const BatchStreamOptions& options);
+  // As Stop.
+  ~BatchStream();
+  BatchStream(const BatchStream&) = delete;
+  BatchStream& operator=(const BatchStream&) = delete;
+
+  // `deadline` is on base::Clock::Real().BootTime(); the node gets what is left of it at sending.
+  // Returns the operation's number on this stream, for Cancel.
+  uint64_t Start(OperationBytes operation, absl::Duration deadline, Done done,
+                 Departs departs = nullptr);
+  // Ends the operation with CANCELLED if it has not ended yet.
+  void Cancel(uint64_t id);
+
+  // Fails all operations with CANCELLED, and those to come. Does not wait.
+  void Shutdown();
+  // Shutdown, and returns when gRPC is done with the stream. Not from the poller's thread.
+  void Stop();
+
+  // Operations waiting or unanswered.
+  size_t outstanding() const;
+  // Messages written since the start.
+  uint64_t messages() const;
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace atoll::rpc

@@ -1,0 +1,395 @@
+#include "rpc/batch_stream.h"
+
+#include <gmock/gmock.h>
+#include <grpcpp/channel.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/synchronization/notification.h"
+#include "atoll/v1/cache.pb.h"
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "base/status.h"
+#include "rpc/channel.h"
+#include "rpc/completion_queue.h"
+#include "rpc/status.h"
+#include "rpc/timers.h"
+#include "tests/support/fake_cache_node.h"
+
+namespace atoll::rpc {
+namespace {
+
+absl::Duration In(absl::Duration delay) { return base::Clock::Real().BootTime() + delay; }
+
+OperationBytes SetOf(const std::string& key, const std::string& value) {
+  v1::Operation op;
+  op.mutable_set()->set_key(key);
+  op.mutable_set()->set_value(value);
+  return EncodeOperation(op);
+}
+
+OperationBytes GetOf(const std::string& key) {
+  v1::Operation op;
+  op.mutable_get()->set_key(key);
+  return EncodeOperation(op);
+}
+
+// An answer that a test waits for.
+class Answer {
+ public:
+  BatchStream::Done Fill() {
+    return [this](BatchReply reply) {
+      base::MutexLock lock(mu_);
+      EXPECT_FALSE(done_) << "answered twice";
+      status_ = reply.status;
+      fate_ = reply.fate;
+      if (reply.result != nullptr) result_ = *reply.result;
+      done_ = true;
+      changed_.SignalAll();
+    };
+  }
+  void Wait() {
+    base::MutexLock lock(mu_);
+    while (!done_) changed_.Wait(mu_);
+  }
+  absl::Status status() {
+    Wait();
+    base::MutexLock lock(mu_);
+    return status_;
+  }
+  Fate fate() {
+    Wait();
+    base::MutexLock lock(mu_);
+    return fate_;
+  }
+  v1::OperationResult result() {
+    Wait();
+    base::MutexLock lock(mu_);
+    return result_;
+  }
+  bool done() {
+    base::MutexLock lock(mu_);
+    return done_;
+  }
+
+ private:
+  base::Mutex mu_;
+  base::CondVar changed_;
+  bool done_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Status status_ ABSL_GUARDED_BY(mu_);
+  Fate fate_ ABSL_GUARDED_BY(mu_) = Fate::kNotSent;
+  v1::OperationResult result_ ABSL_GUARDED_BY(mu_);
+};
+
+// Holds the node's stream thread until opened.
+class Door {
+ public:
+  void Open() {
+    base::MutexLock lock(mu_);
+    open_ = true;
+    changed_.SignalAll();
+  }
+  void Pass() {
+    base::MutexLock lock(mu_);
+    ++arrived_;
+    changed_.SignalAll();
+    while (!open_) changed_.Wait(mu_);
+  }
+  void WaitForArrival() {
+    base::MutexLock lock(mu_);
+    while (arrived_ == 0) changed_.Wait(mu_);
+  }
+
+ private:
+  base::Mutex mu_;
+  base::CondVar changed_;
+  bool open_ ABSL_GUARDED_BY(mu_) = false;
+  int arrived_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+class BatchStreamTest : public testing::Test {
+ protected:
+  BatchStreamTest() : node_(&cluster_, "n1"), poller_("test"), timers_(poller_.queue()) {
+    node_.Start();
+    poller_.Start();
+    cluster_.SetMap(test::MapOf({&node_}, 1));
+  }
+  ~BatchStreamTest() override {
+    if (stream_ != nullptr) stream_->Stop();
+    timers_.Stop();
+    poller_.Stop();
+  }
+  BatchStream& Stream(BatchStreamOptions options = {}) {
+    stream_ = std::make_unique<BatchStream>(MakeChannel(node_.address()), poller_.queue(), &timers_,
+                                            options);
+    return *stream_;
+  }
+  // Starts until the answer is not one of the pause after a failure.
+  absl::Status StartUntilConnected(BatchStream& stream) {
+    const absl::Duration deadline = In(absl::Seconds(20));
+    absl::Status status;
+    while (base::Clock::Real().BootTime() < deadline) {
+      Answer answer;
+      stream.Start(GetOf("probe"), In(absl::Seconds(10)), answer.Fill());
+      status = answer.status();
+      if (status.ok()) break;
+      std::this_thread::yield();
+    }
+    return status;
+  }
+
+  test::FakeCacheCluster cluster_;
+  test::FakeCacheNode node_;
+  Poller poller_;
+  Timers timers_;
+  std::unique_ptr<BatchStream> stream_;
+};
+
+TEST_F(BatchStreamTest, AnswersEachOperationByItsNumber) {
+  BatchStream& stream = Stream();
+  Answer set;
+  stream.Start(SetOf("k", "v"), In(absl::Seconds(10)), set.Fill());
+  ASSERT_TRUE(set.status().ok()) << set.status();
+  EXPECT_EQ(set.fate(), Fate::kAnswered);
+  std::vector<Answer> answers(100);
+  for (int i = 0; i < 100; ++i) {
+    stream.Start(i % 2 == 0 ? GetOf("k") : GetOf("absent"), In(absl::Seconds(10)),
+                 answers[static_cast<size_t>(i)].Fill());
+  }
+  for (int i = 0; i < 100; ++i) {
+    const v1::OperationResult result = answers[static_cast<size_t>(i)].result();
+    EXPECT_EQ(result.get().outcome(), i % 2 == 0 ? v1::OUTCOME_OK : v1::OUTCOME_MISS);
+    EXPECT_EQ(result.get().value(), i % 2 == 0 ? "v" : "");
+  }
+}
+
+TEST_F(BatchStreamTest, WhatQueuesBehindAMessageGoesOutTogether) {
+  BatchStream& stream = Stream();
+  ASSERT_TRUE(StartUntilConnected(stream).ok());
+  const int64_t before = node_.messages();
+  // Departure runs on the writer before its message is written: what is started there queues.
+  std::vector<Answer> answers(200);
+  Answer first;
+  stream.Start(GetOf("a"), In(absl::Seconds(10)), first.Fill(), [&] {
+    for (Answer& answer : answers) stream.Start(GetOf("b"), In(absl::Seconds(10)), answer.Fill());
+  });
+  for (Answer& answer : answers) EXPECT_TRUE(answer.status().ok());
+  EXPECT_TRUE(first.status().ok());
+  EXPECT_EQ(node_.messages() - before, 2);
+}
+
+TEST_F(BatchStreamTest, KeepsMessagesWithinTheirSize) {
+  BatchStream& stream = Stream({.max_message_bytes = 10'000});
+  ASSERT_TRUE(StartUntilConnected(stream).ok());
+  const int64_t before = node_.messages();
+  std::vector<Answer> answers(20);
+  Answer first;
+  stream.Start(GetOf("a"), In(absl::Seconds(10)), first.Fill(), [&] {
+    for (Answer& answer : answers) {
+      stream.Start(SetOf("b", std::string(3'000, 'x')), In(absl::Seconds(10)), answer.Fill());
+    }
+  });
+  for (Answer& answer : answers) EXPECT_TRUE(answer.status().ok());
+  EXPECT_EQ(node_.messages() - before, 1 + 7);  // three to a message
+  // One alone may be larger.
+  Answer large;
+  stream.Start(SetOf("c", std::string(100'000, 'x')), In(absl::Seconds(10)), large.Fill());
+  EXPECT_TRUE(large.status().ok()) << large.status();
+}
+
+TEST_F(BatchStreamTest, ACutStreamTellsWhatWasSentAndTheNextConnects) {
+  BatchStream& stream = Stream();
+  Door door;
+  node_.SetHook([&](const v1::Operation& op) -> std::optional<test::FakeAnswer> {
+    if (op.has_set()) {
+      door.Pass();
+      return test::FakeAnswer{.cut = true};
+    }
+    return std::nullopt;
+  });
+  Answer sent;
+  stream.Start(SetOf("k", "v"), In(absl::Seconds(30)), sent.Fill());
+  door.WaitForArrival();
+  door.Open();
+  EXPECT_EQ(sent.status().code(), absl::StatusCode::kUnavailable) << sent.status();
+  EXPECT_EQ(sent.fate(), Fate::kSent);
+  node_.SetHook(nullptr);
+  EXPECT_TRUE(StartUntilConnected(stream).ok());
+}
+
+TEST_F(BatchStreamTest, AnUnreachableNodeFailsOperationsAsNotSent) {
+  node_.Stop();
+  BatchStream& stream = Stream();
+  Answer answer;
+  stream.Start(SetOf("k", "v"), In(absl::Seconds(30)), answer.Fill());
+  EXPECT_EQ(answer.status().code(), absl::StatusCode::kUnavailable) << answer.status();
+  EXPECT_EQ(answer.fate(), Fate::kNotSent);
+  // Within the pause: at once, without a try.
+  Answer at_once;
+  stream.Start(SetOf("k", "v"), In(absl::Seconds(30)), at_once.Fill());
+  EXPECT_EQ(at_once.fate(), Fate::kNotSent);
+  node_.Start();
+  EXPECT_TRUE(StartUntilConnected(stream).ok());
+}
+
+TEST_F(BatchStreamTest, AnOperationEndsAtItsDeadlineAndTheStreamGoesOn) {
+  BatchStream& stream = Stream();
+  node_.SetHook([](const v1::Operation& op) -> std::optional<test::FakeAnswer> {
+    if (op.has_set()) return test::FakeAnswer{.drop = true};
+    return std::nullopt;
+  });
+  Answer later;
+  stream.Start(SetOf("k", "v"), In(absl::Seconds(600)), later.Fill());
+  Answer dropped;
+  stream.Start(SetOf("k", "v"), In(absl::Milliseconds(50)), dropped.Fill());
+  EXPECT_EQ(dropped.status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(dropped.fate(), Fate::kSent);
+  EXPECT_FALSE(later.done());
+  Answer past;
+  stream.Start(GetOf("k"), In(-absl::Milliseconds(1)), past.Fill());
+  EXPECT_EQ(past.status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(past.fate(), Fate::kNotSent);
+  EXPECT_TRUE(StartUntilConnected(stream).ok());
+  stream.Stop();
+  EXPECT_EQ(later.status().code(), absl::StatusCode::kCancelled);
+}
+
+TEST_F(BatchStreamTest, CancelEndsOneOperation) {
+  BatchStream& stream = Stream();
+  ASSERT_TRUE(StartUntilConnected(stream).ok());
+  node_.SetHook([](const v1::Operation&) { return test::FakeAnswer{.drop = true}; });
+  Answer answer;
+  const uint64_t id = stream.Start(GetOf("k"), In(absl::Seconds(600)), answer.Fill());
+  stream.Cancel(id);
+  EXPECT_EQ(answer.status().code(), absl::StatusCode::kCancelled);
+  stream.Cancel(id);  // Without effect.
+  EXPECT_EQ(stream.outstanding(), 0u);
+}
+
+TEST_F(BatchStreamTest, RefusesBeyondItsBounds) {
+  BatchStream& stream = Stream({.max_operations = 2, .max_bytes = 1 << 20});
+  node_.SetHook([](const v1::Operation&) { return test::FakeAnswer{.drop = true}; });
+  Answer one, two, three;
+  stream.Start(GetOf("k"), In(absl::Seconds(600)), one.Fill());
+  const uint64_t id = stream.Start(GetOf("k"), In(absl::Seconds(600)), two.Fill());
+  stream.Start(GetOf("k"), In(absl::Seconds(600)), three.Fill());
+  EXPECT_EQ(three.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(base::Reason(three.status()), base::reason::kOverload);
+  EXPECT_EQ(three.fate(), Fate::kNotSent);
+  stream.Cancel(id);
+  Answer bytes;
+  stream.Start(SetOf("k", std::string(1 << 20, 'x')), In(absl::Seconds(600)), bytes.Fill());
+  EXPECT_EQ(bytes.status().code(), absl::StatusCode::kResourceExhausted);
+  Answer too_large;
+  stream.Start(SetOf("k", std::string(5 << 20, 'x')), In(absl::Seconds(600)), too_large.Fill());
+  EXPECT_EQ(too_large.status().code(), absl::StatusCode::kInvalidArgument);
+  stream.Stop();
+}
+
+TEST_F(BatchStreamTest, CarriesTypedErrorsAndTheirDetails) {
+  BatchStream& stream = Stream();
+  test::FakeCacheNode other(&cluster_, "n2");
+  other.Start();
+  cluster_.SetMap(test::MapOf({&other}, 2));
+  Answer refused;
+  stream.Start(GetOf("k"), In(absl::Seconds(10)), refused.Fill());
+  EXPECT_EQ(refused.fate(), Fate::kAnswered);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  const auto detail = WrongOwnerOf(refused.status());
+  ASSERT_TRUE(detail.has_value());
+  EXPECT_EQ(detail->map_version(), 2u);
+  stream.Stop();
+  // A stream of the other kind is forwarded.
+  Answer forwarded;
+  Stream({.refuse_wrong_owner = false}).Start(GetOf("k"), In(absl::Seconds(10)), forwarded.Fill());
+  EXPECT_TRUE(forwarded.status().ok()) << forwarded.status();
+}
+
+TEST_F(BatchStreamTest, StopAnswersEverythingAndRefusesTheRest) {
+  BatchStream& stream = Stream();
+  node_.SetHook([](const v1::Operation&) { return test::FakeAnswer{.drop = true}; });
+  std::vector<Answer> answers(50);
+  for (Answer& answer : answers) {
+    stream.Start(GetOf("k"), In(absl::Seconds(600)), answer.Fill());
+  }
+  stream.Stop();
+  for (Answer& answer : answers) {
+    EXPECT_TRUE(answer.done());
+    EXPECT_EQ(answer.status().code(), absl::StatusCode::kCancelled);
+  }
+  Answer after;
+  stream.Start(GetOf("k"), In(absl::Seconds(600)), after.Fill());
+  EXPECT_EQ(after.status().code(), absl::StatusCode::kCancelled);
+}
+
+TEST_F(BatchStreamTest, ManyThreadsWhileStreamsAreCut) {
+  BatchStream& stream = Stream({.min_backoff = absl::Milliseconds(1)});
+  constexpr int kThreads = 4;
+  constexpr int kEach = 300;
+  std::atomic<int> ok{0};
+  std::atomic<int> cut{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < kEach;) {
+        Answer answer;
+        const std::string key = std::to_string(t) + "." + std::to_string(i);
+        stream.Start(SetOf(key, key), In(absl::Seconds(60)), answer.Fill());
+        if (answer.status().ok()) {
+          EXPECT_TRUE(cluster_.Find("default", key).has_value());
+          // In the midst of the others' traffic.
+          if (ok.fetch_add(1) % 100 == 50) node_.CutStreams();
+          ++i;
+        } else {
+          EXPECT_EQ(answer.status().code(), absl::StatusCode::kUnavailable) << answer.status();
+          if (answer.fate() == Fate::kSent) cut.fetch_add(1);
+          std::this_thread::yield();
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(ok, kThreads * kEach);
+  EXPECT_GT(cut, 0);
+  EXPECT_GE(node_.streams_opened(), 10);
+  EXPECT_EQ(stream.outstanding(), 0u);
+}
+
+TEST(Timers, RunsTasksInTheirOrderAndForgetsCancelledOnes) {
+  Poller poller("test");
+  Timers timers(poller.queue());
+  poller.Start();
+  base::Mutex mu;
+  std::vector<int> order;
+  absl::Notification last;
+  const auto note = [&](int number) {
+    return [&, number] {
+      base::MutexLock lock(mu);
+      order.push_back(number);
+    };
+  };
+  timers.After(absl::Milliseconds(40), [&] { last.Notify(); });
+  timers.After(absl::Milliseconds(20), note(2));
+  timers.After(absl::Milliseconds(1), note(1));
+  const uint64_t cancelled = timers.After(absl::Milliseconds(10), note(9));
+  EXPECT_TRUE(timers.Cancel(cancelled));
+  EXPECT_FALSE(timers.Cancel(cancelled));
+  last.WaitForNotification();
+  {
+    base::MutexLock lock(mu);
+    EXPECT_THAT(order, testing::ElementsAre(1, 2));
+  }
+  timers.After(absl::Hours(1), note(8));
+  timers.Stop();
+  EXPECT_EQ(timers.After(absl::ZeroDuration(), note(7)), 0u);
+  poller.Stop();
+  EXPECT_THAT(order, testing::ElementsAre(1, 2));
+}
+
+}  // namespace
+}  // namespace atoll::rpc

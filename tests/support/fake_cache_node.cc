@@ -1,0 +1,635 @@
+#include "tests/support/fake_cache_node.h"
+
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+#include <grpcpp/server_context.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "atoll/v1/cache.grpc.pb.h"
+#include "atoll/v1/topology.grpc.pb.h"
+#include "base/hash.h"
+#include "rpc/channel.h"
+#include "rpc/status.h"
+
+namespace atoll::test {
+namespace {
+
+constexpr size_t kLargestInline = size_t{64} << 10;
+
+std::string Ns(const std::string& name) { return name.empty() ? "default" : name; }
+
+// Namespace and keys of an operation.
+std::pair<std::string, std::vector<std::string>> KeysOf(const v1::Operation& op) {
+  switch (op.kind_case()) {
+    case v1::Operation::kGet:
+      return {op.get().namespace_(), {op.get().key()}};
+    case v1::Operation::kSet:
+      return {op.set().namespace_(), {op.set().key()}};
+    case v1::Operation::kDelete:
+      return {op.delete_().namespace_(), {op.delete_().key()}};
+    case v1::Operation::kTouch:
+      return {op.touch().namespace_(), {op.touch().key()}};
+    case v1::Operation::kGetAndTouch:
+      return {op.get_and_touch().namespace_(), {op.get_and_touch().key()}};
+    case v1::Operation::kAdd:
+      return {op.add().namespace_(), {op.add().key()}};
+    case v1::Operation::kReplace:
+      return {op.replace().namespace_(), {op.replace().key()}};
+    case v1::Operation::kCompareAndSwap:
+      return {op.compare_and_swap().namespace_(), {op.compare_and_swap().key()}};
+    case v1::Operation::kIncrement:
+      return {op.increment().namespace_(), {op.increment().key()}};
+    case v1::Operation::kAppend:
+      return {op.append().namespace_(), {op.append().key()}};
+    case v1::Operation::kPrepend:
+      return {op.prepend().namespace_(), {op.prepend().key()}};
+    case v1::Operation::kMultiGet:
+      return {op.multi_get().namespace_(),
+              {op.multi_get().keys().begin(), op.multi_get().keys().end()}};
+    case v1::Operation::kMultiDelete:
+      return {op.multi_delete().namespace_(),
+              {op.multi_delete().keys().begin(), op.multi_delete().keys().end()}};
+    case v1::Operation::kMultiSet: {
+      std::vector<std::string> keys;
+      for (const auto& entry : op.multi_set().entries()) keys.push_back(entry.key());
+      return {op.multi_set().namespace_(), keys};
+    }
+    default:
+      return {};
+  }
+}
+
+std::pair<uint64_t, uint64_t> RequestOf(const v1::Operation& op) {
+  const v1::RequestId* id = nullptr;
+  if (op.has_add()) id = &op.add().request_id();
+  if (op.has_replace()) id = &op.replace().request_id();
+  if (op.has_compare_and_swap()) id = &op.compare_and_swap().request_id();
+  if (op.has_increment()) id = &op.increment().request_id();
+  if (op.has_append()) id = &op.append().request_id();
+  if (op.has_prepend()) id = &op.prepend().request_id();
+  return id == nullptr ? std::make_pair(uint64_t{0}, uint64_t{0})
+                       : std::make_pair(id->client_id(), id->number());
+}
+
+}  // namespace
+
+// -- FakeCacheCluster ---------------------------------------------------------------------------
+
+v1::GetResponse FakeCacheCluster::ReadLocked(const v1::GetRequest& get) {
+  v1::GetResponse response;
+  const auto found = entries_.find({Ns(get.namespace_()), get.key()});
+  if (found == entries_.end()) {
+    response.set_outcome(v1::OUTCOME_MISS);
+    return response;
+  }
+  const Entry& entry = found->second;
+  response.set_version(entry.version);
+  response.set_flags(entry.flags);
+  response.set_size(entry.value.size());
+  response.set_max_idle_ms(entry.max_idle_ms);
+  if (entry.ttl_ms.has_value() && *entry.ttl_ms > 0) response.set_ttl_ms(*entry.ttl_ms);
+  if (get.if_version_not() != 0 && get.if_version_not() == entry.version) {
+    response.set_outcome(v1::OUTCOME_UNCHANGED);
+    return response;
+  }
+  response.set_outcome(v1::OUTCOME_OK);
+  if (!get.metadata_only()) {
+    response.set_value(entry.value);
+    ++values_read_;
+  }
+  return response;
+}
+
+v1::GetResponse FakeCacheCluster::Read(const v1::GetRequest& get) {
+  base::MutexLock lock(mu_);
+  return ReadLocked(get);
+}
+
+template <typename Request>
+uint64_t FakeCacheCluster::PutLocked(const Request& request) {
+  Entry& entry = entries_[{Ns(request.namespace_()), request.key()}];
+  entry.value = request.value();
+  entry.version = next_version_++;
+  entry.flags = request.flags();
+  entry.ttl_ms.reset();
+  if (request.has_ttl_ms()) entry.ttl_ms = request.ttl_ms();
+  entry.max_idle_ms = request.max_idle_ms();
+  return entry.version;
+}
+
+v1::SetResponse FakeCacheCluster::Store(const v1::SetRequest& set) {
+  base::MutexLock lock(mu_);
+  v1::SetResponse response;
+  response.set_outcome(v1::OUTCOME_OK);
+  response.set_version(PutLocked(set));
+  response.set_copies(1);
+  return response;
+}
+
+v1::OperationResult FakeCacheCluster::Execute(const v1::Operation& operation) {
+  base::MutexLock lock(mu_);
+  const auto request = RequestOf(operation);
+  if (request.first != 0) {
+    const auto known = remembered_.find(request);
+    if (known != remembered_.end()) {
+      v1::OperationResult again = known->second;
+      again.set_id(operation.id());
+      return again;
+    }
+  }
+  v1::OperationResult result;
+  result.set_id(operation.id());
+  ExecuteOneLocked(operation, &result);
+  ExecuteManyLocked(operation, &result);
+  if (request.first != 0) remembered_[request] = result;
+  return result;
+}
+
+void FakeCacheCluster::ExecuteOneLocked(const v1::Operation& op, v1::OperationResult* result) {
+  const auto find = [this](const auto& request) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return entries_.find({Ns(request.namespace_()), request.key()});
+  };
+  switch (op.kind_case()) {
+    case v1::Operation::kGet: {
+      v1::GetResponse* get = result->mutable_get();
+      *get = ReadLocked(op.get());
+      if (get->value().size() > kLargestInline) {
+        get->clear_value();
+        get->set_outcome(v1::OUTCOME_USE_STREAM);
+        --values_read_;
+      }
+      return;
+    }
+    case v1::Operation::kSet:
+      result->mutable_set()->set_outcome(v1::OUTCOME_OK);
+      result->mutable_set()->set_version(PutLocked(op.set()));
+      result->mutable_set()->set_copies(2);
+      return;
+    case v1::Operation::kAdd: {
+      const auto found = find(op.add());
+      const bool absent = found == entries_.end();
+      auto* add = result->mutable_add();
+      add->set_outcome(absent ? v1::OUTCOME_OK : v1::OUTCOME_NOT_STORED);
+      add->set_version(absent ? PutLocked(op.add()) : found->second.version);
+      return;
+    }
+    case v1::Operation::kReplace: {
+      const bool absent = find(op.replace()) == entries_.end();
+      auto* replace = result->mutable_replace();
+      replace->set_outcome(absent ? v1::OUTCOME_NOT_STORED : v1::OUTCOME_OK);
+      if (!absent) replace->set_version(PutLocked(op.replace()));
+      return;
+    }
+    case v1::Operation::kCompareAndSwap: {
+      const auto found = find(op.compare_and_swap());
+      auto* swap = result->mutable_compare_and_swap();
+      if (found == entries_.end()) {
+        swap->set_outcome(v1::OUTCOME_MISS);
+      } else if (found->second.version != op.compare_and_swap().expected_version()) {
+        swap->set_outcome(v1::OUTCOME_MISMATCH);
+        swap->set_version(found->second.version);
+      } else {
+        swap->set_outcome(v1::OUTCOME_OK);
+        swap->set_version(PutLocked(op.compare_and_swap()));
+      }
+      return;
+    }
+    case v1::Operation::kDelete: {
+      const bool erased = entries_.erase({Ns(op.delete_().namespace_()), op.delete_().key()}) > 0;
+      result->mutable_delete_()->set_outcome(erased ? v1::OUTCOME_OK : v1::OUTCOME_MISS);
+      if (erased) result->mutable_delete_()->set_version(next_version_++);
+      return;
+    }
+    case v1::Operation::kTouch: {
+      const auto found = find(op.touch());
+      auto* touch = result->mutable_touch();
+      touch->set_outcome(found == entries_.end() ? v1::OUTCOME_MISS : v1::OUTCOME_OK);
+      if (found == entries_.end()) return;
+      if (op.touch().has_ttl_ms()) found->second.ttl_ms = op.touch().ttl_ms();
+      touch->set_version(found->second.version = next_version_++);
+      return;
+    }
+    case v1::Operation::kGetAndTouch: {
+      const auto found = find(op.get_and_touch());
+      if (found != entries_.end()) {
+        if (op.get_and_touch().has_ttl_ms()) found->second.ttl_ms = op.get_and_touch().ttl_ms();
+        found->second.version = next_version_++;
+      }
+      v1::GetRequest get;
+      get.set_namespace_(op.get_and_touch().namespace_());
+      get.set_key(op.get_and_touch().key());
+      *result->mutable_get_and_touch()->mutable_entry() = ReadLocked(get);
+      return;
+    }
+    case v1::Operation::kIncrement: {
+      auto* increment = result->mutable_increment();
+      auto found = find(op.increment());
+      int64_t number = 0;
+      if (found == entries_.end()) {
+        if (!op.increment().has_initial()) {
+          increment->set_outcome(v1::OUTCOME_MISS);
+          return;
+        }
+        number = op.increment().initial();
+        found = entries_.try_emplace({Ns(op.increment().namespace_()), op.increment().key()}).first;
+      } else if (!absl::SimpleAtoi(found->second.value, &number)) {
+        *result->mutable_error() = rpc::ToProto(base::WithReason(
+            absl::FailedPreconditionError("not a number"), base::reason::kNotANumber));
+        return;
+      } else {
+        number += op.increment().delta();
+      }
+      found->second.value = std::to_string(number);
+      found->second.version = next_version_++;
+      increment->set_outcome(v1::OUTCOME_OK);
+      increment->set_number(number);
+      increment->set_version(found->second.version);
+      return;
+    }
+    case v1::Operation::kAppend: {
+      const auto found = find(op.append());
+      auto* append = result->mutable_append();
+      append->set_outcome(found == entries_.end() ? v1::OUTCOME_NOT_STORED : v1::OUTCOME_OK);
+      if (found == entries_.end()) return;
+      found->second.value += op.append().value();
+      append->set_version(found->second.version = next_version_++);
+      return;
+    }
+    case v1::Operation::kPrepend: {
+      const auto found = find(op.prepend());
+      auto* prepend = result->mutable_prepend();
+      prepend->set_outcome(found == entries_.end() ? v1::OUTCOME_NOT_STORED : v1::OUTCOME_OK);
+      if (found == entries_.end()) return;
+      found->second.value = op.prepend().value() + found->second.value;
+      prepend->set_version(found->second.version = next_version_++);
+      return;
+    }
+    default:
+      return;
+  }
+}
+
+void FakeCacheCluster::ExecuteManyLocked(const v1::Operation& op, v1::OperationResult* result) {
+  if (op.has_multi_get()) {
+    for (int i = 0; i < op.multi_get().keys_size(); ++i) {
+      v1::GetRequest get;
+      get.set_namespace_(op.multi_get().namespace_());
+      get.set_key(op.multi_get().keys(i));
+      auto* one = result->mutable_multi_get()->add_results();
+      one->set_index(static_cast<uint32_t>(i));
+      *one->mutable_result() = ReadLocked(get);
+      if (one->result().value().size() > kLargestInline) {
+        one->mutable_result()->clear_value();
+        one->mutable_result()->set_outcome(v1::OUTCOME_USE_STREAM);
+      }
+    }
+    result->mutable_multi_get();
+  } else if (op.has_multi_set()) {
+    for (int i = 0; i < op.multi_set().entries_size(); ++i) {
+      const v1::MultiSetEntry& entry = op.multi_set().entries(i);
+      v1::SetRequest set;
+      set.set_namespace_(op.multi_set().namespace_());
+      set.set_key(entry.key());
+      set.set_value(entry.value());
+      set.set_flags(entry.flags());
+      if (entry.has_ttl_ms()) set.set_ttl_ms(entry.ttl_ms());
+      auto* one = result->mutable_multi_set()->add_results();
+      one->set_index(static_cast<uint32_t>(i));
+      one->mutable_result()->set_outcome(v1::OUTCOME_OK);
+      one->mutable_result()->set_version(PutLocked(set));
+    }
+  } else if (op.has_multi_delete()) {
+    for (int i = 0; i < op.multi_delete().keys_size(); ++i) {
+      const bool erased =
+          entries_.erase({Ns(op.multi_delete().namespace_()), op.multi_delete().keys(i)}) > 0;
+      auto* one = result->mutable_multi_delete()->add_results();
+      one->set_index(static_cast<uint32_t>(i));
+      one->mutable_result()->set_outcome(erased ? v1::OUTCOME_OK : v1::OUTCOME_MISS);
+    }
+  }
+}
+
+void FakeCacheCluster::SetMap(ring::PlacementMap map) {
+  base::MutexLock lock(mu_);
+  map_ = std::make_shared<const ring::PlacementMap>(std::move(map));
+  changed_.SignalAll();
+}
+
+std::shared_ptr<const ring::PlacementMap> FakeCacheCluster::map() const {
+  base::MutexLock lock(mu_);
+  return map_;
+}
+
+std::shared_ptr<const ring::PlacementMap> FakeCacheCluster::WaitForNewer(
+    uint64_t version, const std::function<bool()>& cancelled) {
+  base::MutexLock lock(mu_);
+  while (map_->version <= version && !cancelled()) changed_.WaitFor(mu_, absl::Milliseconds(10));
+  return map_;
+}
+
+std::optional<FakeCacheCluster::Entry> FakeCacheCluster::Find(const std::string& ns,
+                                                              const std::string& key) const {
+  base::MutexLock lock(mu_);
+  const auto found = entries_.find({ns, key});
+  if (found == entries_.end()) return std::nullopt;
+  return found->second;
+}
+
+void FakeCacheCluster::Put(const std::string& ns, const std::string& key, Entry entry) {
+  base::MutexLock lock(mu_);
+  entry.version = next_version_++;
+  entries_[{ns, key}] = std::move(entry);
+}
+
+void FakeCacheCluster::Erase(const std::string& ns, const std::string& key) {
+  base::MutexLock lock(mu_);
+  entries_.erase({ns, key});
+}
+
+int64_t FakeCacheCluster::values_read() const {
+  base::MutexLock lock(mu_);
+  return values_read_;
+}
+
+// -- FakeCacheNode ------------------------------------------------------------------------------
+
+class FakeCacheNode::Cache final : public v1::CacheService::Service {
+ public:
+  explicit Cache(FakeCacheNode* node) : node_(node) {}
+
+  grpc::Status Exchange(
+      grpc::ServerContext* context,
+      grpc::ServerReaderWriter<v1::ExchangeResponse, v1::ExchangeRequest>* stream) override {
+    node_->Opened(context);
+    v1::ExchangeRequest request;
+    bool refuse = false;
+    while (stream->Read(&request)) {
+      refuse = refuse || request.refuse_wrong_owner();
+      {
+        base::MutexLock lock(node_->mu_);
+        ++node_->messages_;
+      }
+      v1::ExchangeResponse response;
+      bool cut = false;
+      for (const v1::Operation& op : request.operations()) {
+        cut = cut || !Answer(op, refuse, &response);
+      }
+      if (cut) {
+        context->TryCancel();
+        break;
+      }
+      if (response.results_size() > 0) stream->Write(response);
+    }
+    node_->Closed(context);
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the fake node ended the stream");
+  }
+
+  grpc::Status GetStream(grpc::ServerContext*, const v1::GetStreamRequest* request,
+                         grpc::ServerWriter<v1::GetStreamResponse>* writer) override {
+    v1::Operation op;
+    *op.mutable_get() = request->get();
+    if (const grpc::Status refusal = Hooked(op); !refusal.ok()) return refusal;
+    v1::GetStreamResponse part;
+    *part.mutable_header() = node_->cluster_->Read(request->get());
+    const std::string value = std::move(*part.mutable_header()->mutable_value());
+    part.mutable_header()->clear_value();
+    writer->Write(part);
+    for (size_t at = 0; at < value.size(); at += size_t{256} << 10) {
+      part.set_chunk(value.substr(at, size_t{256} << 10));
+      if (!writer->Write(part)) break;
+    }
+    return grpc::Status::OK;
+  }
+
+  grpc::Status SetStream(grpc::ServerContext*, grpc::ServerReader<v1::SetStreamRequest>* reader,
+                         v1::SetStreamResponse* response) override {
+    v1::SetStreamRequest part;
+    if (!reader->Read(&part) || !part.has_header()) {
+      return {grpc::StatusCode::INVALID_ARGUMENT, "no header"};
+    }
+    v1::SetRequest set = part.header().set();
+    const uint64_t size = part.header().size();
+    while (reader->Read(&part)) set.mutable_value()->append(part.chunk());
+    v1::Operation op;
+    *op.mutable_set() = set;
+    if (const grpc::Status refusal = Hooked(op); !refusal.ok()) return refusal;
+    if (set.value().size() != size) return {grpc::StatusCode::INVALID_ARGUMENT, "size"};
+    *response->mutable_result() = node_->cluster_->Store(set);
+    return grpc::Status::OK;
+  }
+
+  grpc::Status Scan(grpc::ServerContext*, const v1::ScanRequest* request,
+                    v1::ScanResponse* response) override {
+    auto* entry = response->add_entries();
+    entry->set_key(request->prefix() + "1");
+    entry->mutable_entry()->set_outcome(v1::OUTCOME_OK);
+    if (request->cursor().empty()) response->set_cursor("more");
+    return grpc::Status::OK;
+  }
+
+  grpc::Status Flush(grpc::ServerContext*, const v1::FlushRequest*,
+                     v1::FlushResponse* response) override {
+    response->set_partitions(base::kPartitionCount);
+    return grpc::Status::OK;
+  }
+
+ private:
+  grpc::Status Hooked(const v1::Operation& op) {
+    const Hook hook = node_->hook();
+    if (hook == nullptr) return grpc::Status::OK;
+    const std::optional<FakeAnswer> answer = hook(op);
+    if (!answer.has_value()) return grpc::Status::OK;
+    return rpc::ToGrpc(answer->status);
+  }
+
+  // False: the stream is to be cut.
+  bool Answer(const v1::Operation& op, bool refuse, v1::ExchangeResponse* response) {
+    {
+      base::MutexLock lock(node_->mu_);
+      ++node_->operations_;
+    }
+    const Hook hook = node_->hook();
+    if (hook != nullptr) {
+      const std::optional<FakeAnswer> answer = hook(op);
+      if (answer.has_value()) {
+        v1::OperationResult result;
+        if (answer->execute) result = node_->cluster_->Execute(op);
+        if (answer->cut) return false;
+        if (answer->drop) return true;
+        result.set_id(op.id());
+        if (!answer->status.ok()) *result.mutable_error() = rpc::ToProto(answer->status);
+        *response->add_results() = std::move(result);
+        return true;
+      }
+    }
+    if (refuse) {
+      const std::optional<absl::Status> refusal = node_->Refusal(op);
+      if (refusal.has_value()) {
+        auto* result = response->add_results();
+        result->set_id(op.id());
+        *result->mutable_error() = rpc::ToProto(*refusal);
+        return true;
+      }
+    }
+    *response->add_results() = node_->cluster_->Execute(op);
+    return true;
+  }
+
+  FakeCacheNode* const node_;
+};
+
+class FakeCacheNode::Topology final : public v1::TopologyService::Service {
+ public:
+  explicit Topology(FakeCacheNode* node) : node_(node) {}
+
+  grpc::Status GetTopology(grpc::ServerContext*, const v1::GetTopologyRequest*,
+                           v1::GetTopologyResponse* response) override {
+    *response->mutable_map() = ring::EncodeMap(*node_->cluster_->map());
+    return grpc::Status::OK;
+  }
+
+  grpc::Status WatchTopology(grpc::ServerContext* context, const v1::WatchTopologyRequest*,
+                             grpc::ServerWriter<v1::WatchTopologyResponse>* writer) override {
+    node_->Opened(context);
+    std::shared_ptr<const ring::PlacementMap> sent;
+    const auto cancelled = [context] { return context->IsCancelled(); };
+    while (!context->IsCancelled()) {
+      const auto map =
+          node_->cluster_->WaitForNewer(sent == nullptr ? 0 : sent->version, cancelled);
+      if (context->IsCancelled()) break;
+      v1::WatchTopologyResponse response;
+      *response.mutable_map() =
+          sent == nullptr ? ring::EncodeMap(*map) : ring::EncodeDelta(sent.get(), *map);
+      if (!writer->Write(response)) break;
+      sent = map;
+    }
+    node_->Closed(context);
+    return grpc::Status::CANCELLED;
+  }
+
+ private:
+  FakeCacheNode* const node_;
+};
+
+FakeCacheNode::FakeCacheNode(FakeCacheCluster* cluster, std::string name)
+    : cluster_(cluster),
+      name_(std::move(name)),
+      address_("127.0.0.1:0"),
+      cache_(std::make_unique<Cache>(this)),
+      topology_(std::make_unique<Topology>(this)) {}
+
+FakeCacheNode::~FakeCacheNode() { Stop(); }
+
+void FakeCacheNode::Start() {
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
+  builder.SetMaxReceiveMessageSize(rpc::kMaxMessageBytes);
+  builder.SetMaxSendMessageSize(rpc::kMaxMessageBytes);
+  builder.AddListeningPort(address_, grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(cache_.get());
+  builder.RegisterService(topology_.get());
+  server_ = builder.BuildAndStart();
+  if (server_ == nullptr) std::abort();
+  address_ = absl::StrCat("127.0.0.1:", port);
+}
+
+void FakeCacheNode::Stop() {
+  if (server_ == nullptr) return;
+  server_->Shutdown(std::chrono::system_clock::now());
+  server_->Wait();
+  server_.reset();
+}
+
+void FakeCacheNode::SetHook(Hook hook) {
+  base::MutexLock lock(mu_);
+  hook_ = std::move(hook);
+}
+
+FakeCacheNode::Hook FakeCacheNode::hook() const {
+  base::MutexLock lock(mu_);
+  return hook_;
+}
+
+void FakeCacheNode::CutStreams() {
+  base::MutexLock lock(mu_);
+  for (grpc::ServerContext* context : open_) context->TryCancel();
+}
+
+void FakeCacheNode::Opened(grpc::ServerContext* context) {
+  base::MutexLock lock(mu_);
+  ++streams_opened_;
+  open_.insert(context);
+}
+
+void FakeCacheNode::Closed(grpc::ServerContext* context) {
+  base::MutexLock lock(mu_);
+  open_.erase(context);
+}
+
+std::optional<absl::Status> FakeCacheNode::Refusal(const v1::Operation& operation) {
+  const auto map = cluster_->map();
+  const auto [ns, keys] = KeysOf(operation);
+  for (const std::string& key : keys) {
+    const base::PartitionId partition = base::PartitionOfHash(base::HashKey(Ns(ns), key));
+    const ring::Member* primary = map->FindMember(map->at(partition).primary);
+    if (primary != nullptr && primary->name == name_) continue;
+    v1::WrongOwner detail;
+    detail.set_map_version(map->version);
+    *detail.mutable_placement() = ring::EncodePlacement(*map, partition, detail.mutable_nodes());
+    base::MutexLock lock(mu_);
+    ++wrong_owner_;
+    return rpc::WrongOwnerError(detail);
+  }
+  return std::nullopt;
+}
+
+int64_t FakeCacheNode::operations() const {
+  base::MutexLock lock(mu_);
+  return operations_;
+}
+int64_t FakeCacheNode::messages() const {
+  base::MutexLock lock(mu_);
+  return messages_;
+}
+int64_t FakeCacheNode::wrong_owner() const {
+  base::MutexLock lock(mu_);
+  return wrong_owner_;
+}
+int64_t FakeCacheNode::streams_opened() const {
+  base::MutexLock lock(mu_);
+  return streams_opened_;
+}
+
+ring::PlacementMap MapOf(const std::vector<FakeCacheNode*>& nodes, uint64_t version) {
+  ring::PlacementMap map;
+  map.version = version;
+  map.cluster = "fake";
+  map.cluster_id = "fake";
+  map.replication_factor = 2;
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    ring::Member member;
+    member.name = nodes[i]->name();
+    member.incarnation = base::Incarnation(100 + i);
+    member.address = nodes[i]->address();
+    map.members.push_back(member);
+  }
+  for (size_t p = 0; p < base::kPartitionCount; ++p) {
+    ring::Placement placement;
+    placement.epoch = base::Epoch(static_cast<uint32_t>(version));
+    placement.primary = base::Incarnation(100 + p % nodes.size());
+    placement.isr.push_back(placement.primary);
+    if (nodes.size() > 1) placement.isr.push_back(base::Incarnation(100 + (p + 1) % nodes.size()));
+    map.partitions.push_back(placement);
+  }
+  return map;
+}
+
+}  // namespace atoll::test
