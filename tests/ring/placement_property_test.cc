@@ -194,6 +194,17 @@ TEST(Zones, ASmallZoneStillGetsACopyOfEverything) {
   EXPECT_EQ(Count(map).copies.at(map.FindLiveMember("n1")->incarnation), 4096);
 }
 
+TEST(RoundShares, WhoHasTheCeilingKeepsIt) {
+  std::vector<ShareNode> nodes;
+  for (const char* name : {"a", "b", "c"}) nodes.push_back({name, 1, 0});
+  const std::vector<double> shares = FairShares(nodes, 1, 1, 4096);
+  for (size_t lucky = 0; lucky < 3; ++lucky) {
+    std::vector<uint32_t> current(3, 1365);
+    current[lucky] = 1366;
+    EXPECT_EQ(RoundShares(nodes, {""}, shares, current), current);
+  }
+}
+
 TEST(Weights, SharesFollowThem) {
   for (uint32_t rf = 1; rf <= 3; ++rf) {
     ClusterModel cluster({.nodes = 0, .rf = rf});
