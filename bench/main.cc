@@ -5,6 +5,7 @@
 
 #include "CLI/CLI.hpp"
 #include "base/version.h"
+#include "bench/compare_command.h"
 #include "bench/memory_command.h"
 #include "bench/replay_command.h"
 #include "bench/run_command.h"
@@ -14,6 +15,7 @@ int main(int argc, char** argv) {
   app.name("atoll-bench");
   app.set_version_flag("--version", atoll::base::VersionLine("atoll-bench"));
   app.require_subcommand(1);
+  atoll::bench::AddCompareCommand(app);
   atoll::bench::AddMemoryCommand(app);
   atoll::bench::AddReplayCommand(app);
   atoll::bench::AddRunCommand(app);

@@ -7,8 +7,10 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -63,46 +65,62 @@ absl::Status Socket::Send(std::string_view bytes) {
   return absl::OkStatus();
 }
 
+// Makes room for at least kReadBytes behind what is unread, and receives once.
 absl::Status Socket::Fill() {
-  if (used_ > 0) {
-    buffer_.erase(0, used_);
-    used_ = 0;
+  const size_t unread = end_ - begin_;
+  if (begin_ > 0) {
+    std::memmove(data_.get(), data_.get() + begin_, unread);
+    begin_ = 0;
+    end_ = unread;
   }
-  const size_t had = buffer_.size();
-  buffer_.resize(had + kReadBytes);
+  if (capacity_ - end_ < kReadBytes) {
+    capacity_ = std::max(2 * capacity_, end_ + kReadBytes);
+    std::unique_ptr<char[]> larger(new char[capacity_]);  // not cleared
+    if (end_ > 0) std::memcpy(larger.get(), data_.get(), end_);
+    data_ = std::move(larger);
+  }
   ssize_t got = 0;
   do {
-    got = recv(fd_, buffer_.data() + had, kReadBytes, 0);
+    got = recv(fd_, data_.get() + end_, capacity_ - end_, 0);
   } while (got < 0 && errno == EINTR);
-  buffer_.resize(had + static_cast<size_t>(std::max<ssize_t>(got, 0)));
   if (got < 0) return Error("recv");
   if (got == 0) return absl::UnavailableError("recv: the other end closed");
+  end_ += static_cast<size_t>(got);
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::string_view> Socket::ReadLine() {
-  size_t from = used_;
+  size_t from = 0;
   for (;;) {
-    const size_t end = buffer_.find("\r\n", from);
-    if (end != std::string::npos) {
-      const std::string_view line(buffer_.data() + used_, end - used_);
-      used_ = end + 2;
+    const size_t length = Unread().find("\r\n", from);
+    if (length != std::string_view::npos) {
+      const std::string_view line = Unread().substr(0, length);
+      begin_ += length + 2;
       return line;
     }
     // A line's end may be split between two reads: look at the last byte again.
-    const size_t unread = buffer_.size() - used_;
+    from = Unread().empty() ? 0 : Unread().size() - 1;
     if (absl::Status filled = Fill(); !filled.ok()) return filled;
-    from = unread == 0 ? 0 : unread - 1;
   }
 }
 
 absl::StatusOr<std::string> Socket::Read(size_t size) {
-  while (buffer_.size() - used_ < size) {
+  while (Unread().size() < size) {
     if (absl::Status filled = Fill(); !filled.ok()) return filled;
   }
-  std::string bytes = buffer_.substr(used_, size);
-  used_ += size;
+  std::string bytes(Unread().substr(0, size));
+  begin_ += size;
   return bytes;
+}
+
+absl::Status Socket::Skip(size_t size) {
+  while (Unread().size() < size) {
+    size -= Unread().size();
+    begin_ = end_;
+    if (absl::Status filled = Fill(); !filled.ok()) return filled;
+  }
+  begin_ += size;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<uint16_t> FreePort() {

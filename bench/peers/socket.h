@@ -25,14 +25,21 @@ class Socket {
   absl::StatusOr<std::string_view> ReadLine();
   // Exactly `size` bytes.
   absl::StatusOr<std::string> Read(size_t size);
+  // Passes over so many bytes.
+  absl::Status Skip(size_t size);
 
  private:
   explicit Socket(int fd) : fd_(fd) {}
   absl::Status Fill();
 
+  std::string_view Unread() const { return {data_.get() + begin_, end_ - begin_}; }
+
   const int fd_;
-  std::string buffer_;
-  size_t used_ = 0;  // of buffer_, from its start
+  // Bytes that were received and not yet read: [begin_, end_) of data_.
+  std::unique_ptr<char[]> data_;
+  size_t capacity_ = 0;
+  size_t begin_ = 0;
+  size_t end_ = 0;
 };
 
 // A port of 127.0.0.1 that nobody listens on now.

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "bench/peers/connection.h"
+#include "bench/peers/load.h"
 #include "bench/peers/process.h"
 
 namespace atoll::bench {
@@ -55,6 +56,29 @@ TEST_P(Peers, MemoryGrowsWithWhatIsStored) {
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   EXPECT_GT(*loaded, *empty + 9'000'000);
   EXPECT_TRUE(server_.process->CpuTime().ok());
+}
+
+TEST_P(Peers, AFilledPeerAnswersALoadWithHits) {
+  PeerLoadOptions options{.kind = GetParam(), .port = server_.port, .keys = 1000};
+  ASSERT_TRUE(FillPeer(options).ok());
+  options.warmup = absl::ZeroDuration();
+  options.duration = absl::Milliseconds(50);
+  options.connections = 2;
+  for (const int batch : {1, 10}) {
+    SCOPED_TRACE(batch);
+    options.batch = batch;
+    options.pipeline = 4;
+    options.read = true;
+    absl::StatusOr<PeerLoadResult> result = RunPeerLoad(options);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_GT(result->keys, 0u);
+    // A multi-get that names a key twice may answer it once.
+    EXPECT_GT(result->hits, result->keys * 9 / 10);
+    options.read = false;
+    result = RunPeerLoad(options);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_GT(result->keys, 0u);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Peers, testing::Values(PeerKind::kMemcached, PeerKind::kRedis),
