@@ -164,6 +164,12 @@ class RocksWarmDb final : public WarmDb {
     return files + buffers;
   }
 
+  uint64_t EstimateEntries() const override {
+    uint64_t entries = 0;
+    db_->GetIntProperty(rocksdb::DB::Properties::kEstimateNumKeys, &entries);
+    return entries;
+  }
+
   void Compact() override {
     rocksdb::CompactRangeOptions options;
     options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;

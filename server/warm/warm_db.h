@@ -67,6 +67,8 @@ class WarmDb {
   virtual absl::Status Sync() = 0;
   // Of the files, and of what waits to be put there.
   virtual uint64_t SizeBytes() const = 0;
+  // Entries and records, about: changes that are not merged yet count on their own.
+  virtual uint64_t EstimateEntries() const = 0;
   // Gives back the space of what was deleted. Takes long.
   virtual void Compact() = 0;
 };

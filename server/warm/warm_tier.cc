@@ -448,6 +448,7 @@ WarmStats WarmTier::Stats() const {
   stats.written = written_.load(std::memory_order_relaxed);
   stats.given_up = given_up_.load(std::memory_order_relaxed);
   stats.loaded = loaded_.load(std::memory_order_relaxed);
+  stats.disk_entries = db_->EstimateEntries();
   stats.disk_bytes = db_->SizeBytes();
   stats.disk_limit_bytes = options_.disk_bytes;
   base::MutexLock lock(mu_);

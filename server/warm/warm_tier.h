@@ -70,6 +70,7 @@ struct WarmStats {
   uint64_t given_up = 0;  // entries that were warm and not persisted: queue, disk budget, errors
   uint64_t loaded = 0;
   uint64_t queued_bytes = 0;
+  uint64_t disk_entries = 0;  // about
   uint64_t disk_bytes = 0;
   uint64_t disk_limit_bytes = 0;
   bool failing = false;  // the last write was refused by the disk
