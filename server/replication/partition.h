@@ -265,6 +265,8 @@ class Partition {
   Context* context_ = nullptr;
   base::PartitionId id_;
 
+  // Whether the role is any: ticks pass by the rest without their lock.
+  std::atomic<bool> seated_{false};
   // For reads that take no lock. Epoch while this node serves as primary, else 0.
   std::atomic<uint64_t> serving_{0};
   // As committed_.

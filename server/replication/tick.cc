@@ -16,6 +16,8 @@ constexpr absl::Duration kAskAgainAfterRefusal = absl::Seconds(1);
 }  // namespace
 
 void Partition::Tick(std::vector<internal::v1::IsrChange>* asks, Finish* finish) {
+  // Relaxed: one that is seated just now has time until the next tick.
+  if (!seated_.load(std::memory_order_relaxed)) return;
   base::MutexLock lock(mu_);
   if (!Leads()) return;
   const absl::Duration now = Now();
@@ -148,6 +150,7 @@ void Partition::OnAsked(const internal::v1::IsrChange& change, bool answered,
 }
 
 void Partition::OnLinkUp(base::Incarnation to, Finish* finish) {
+  if (!seated_.load(std::memory_order_relaxed)) return;
   base::MutexLock lock(mu_);
   if (!Leads() || deposed_) return;
   Member* member = FindMember(to);

@@ -1,0 +1,94 @@
+// The Transport between nodes: for each other node process one outgoing PeerService.Link, kept up,
+// on which everything for it goes in order; and the sink of the Links that come in.
+//
+// One write is under way on a link; all that queues meanwhile goes out as the next. A link that
+// breaks is made anew with a back-off, and the receiver is told (OnLinkUp), since what was under
+// way is lost. While a link is down, and beyond its bounded queue, messages are dropped.
+//
+// Thread safety: all methods may be called by any thread. Send may be called under a partition's
+// mutex; the receiver is called with no lock held. Order: construct, SetReceiver, add to the
+// cluster view as a listener before the replicator, ..., remove from the view, Stop, destroy; the
+// receiver outlives Stop.
+#pragma once
+
+#include <grpcpp/security/credentials.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "atoll/internal/v1/peer.pb.h"
+#include "base/mutex.h"
+#include "server/cluster/cluster_view.h"
+#include "server/replication/replicator.h"
+
+namespace atoll::rpc {
+class Poller;
+}  // namespace atoll::rpc
+
+namespace atoll::replication {
+
+// What a message on a Link may take: a record with the largest value. A server of PeerService
+// must accept as much.
+inline constexpr int kMaxLinkMessageBytes = 80 << 20;
+
+// Whoever serves PeerService.Link hands it what comes in.
+class LinkSink {
+ public:
+  virtual ~LinkSink() = default;
+  // The first message's hello. Not OK (FAILED_PRECONDITION: another cluster, or meant for an
+  // earlier process on this address): end the stream with it. OK: answer one LinkResponse, and
+  // keep the stream open without any further answer.
+  virtual absl::Status OnHello(const internal::v1::LinkHello& hello) = 0;
+  // Each message of the stream, the first too, one at a time and in order.
+  virtual void OnMessages(base::Incarnation from, const internal::v1::LinkRequest& request) = 0;
+};
+
+struct PeerLinksOptions {
+  base::Incarnation self;
+  // Of a listener in the members' descriptors.
+  std::string listener = "peer";
+  std::shared_ptr<grpc::ChannelCredentials> credentials;  // nullptr: insecure
+  // Queued for one node, above what is being written.
+  uint64_t max_queue_bytes = uint64_t{160} << 20;
+  // A message stops growing here; one record may be larger.
+  uint64_t batch_bytes = 1 << 20;
+};
+
+class PeerLinks final : public Transport, public LinkSink, public cluster::ClusterListener {
+ public:
+  explicit PeerLinks(const PeerLinksOptions& options);
+  ~PeerLinks() override;
+
+  void SetReceiver(Replicator* receiver) { receiver_ = receiver; }
+  // Breaks every link and waits until gRPC is done with them. Safe to repeat.
+  void Stop();
+
+  void Send(base::Incarnation to, internal::v1::PeerMessage message) override;
+  absl::Status OnHello(const internal::v1::LinkHello& hello) override;
+  void OnMessages(base::Incarnation from, const internal::v1::LinkRequest& request) override;
+  void OnMap(const cluster::MapPtr& map) override;
+
+  // Links that are up.
+  int up() const;
+  uint64_t dropped() const;
+
+ private:
+  class Link;
+  void Gone(Link* link);
+
+  const PeerLinksOptions options_;
+  Replicator* receiver_ = nullptr;
+  std::unique_ptr<rpc::Poller> poller_;
+  mutable base::Mutex mu_;
+  base::CondVar gone_;
+  std::string cluster_id_ ABSL_GUARDED_BY(mu_);
+  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+  // A link is in `links_` while it is wanted, and in `all_` until gRPC is done with it.
+  absl::flat_hash_map<base::Incarnation, std::shared_ptr<Link>> links_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<Link*, std::shared_ptr<Link>> all_ ABSL_GUARDED_BY(mu_);
+  uint64_t dropped_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace atoll::replication
