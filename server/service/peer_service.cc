@@ -1,0 +1,97 @@
+#include "server/service/peer_service.h"
+
+#include <grpcpp/support/async_stream.h>
+
+#include <utility>
+
+#include "rpc/completion_queue.h"
+#include "rpc/status.h"
+#include "server/service/unary_call.h"
+
+namespace atoll::service {
+
+// One link: reads a message, hands it on, reads the next. One event is under way at a time, so that
+// the queue orders everything and there is no lock.
+//
+// Lifetime: owns itself, from the accept until the stream's end was carried out.
+class PeerService::Link final : public rpc::Tag {
+ public:
+  static void Serve(PeerService* owner, grpc::ServerCompletionQueue* queue) {
+    auto* link = new Link(owner, queue);
+    owner->service_.RequestLink(&link->context_, &link->stream_, queue, queue, link->Arm());
+  }
+
+  void Proceed(bool ok) override {
+    switch (step_) {
+      case Step::kAccept:
+        if (!ok) break;
+        Serve(owner_, queue_);
+        return Read();
+      case Step::kRead:
+        // The caller is done, or the connection is.
+        return ok ? OnRequest() : Finish(absl::OkStatus());
+      case Step::kAnswer:
+        return ok ? Deliver() : Finish(absl::OkStatus());
+      case Step::kFinish:
+        break;
+    }
+    delete this;
+  }
+
+ private:
+  enum class Step : uint8_t { kAccept, kRead, kAnswer, kFinish };
+
+  Link(PeerService* owner, grpc::ServerCompletionQueue* queue) : owner_(owner), queue_(queue) {}
+
+  void Read() {
+    step_ = Step::kRead;
+    stream_.Read(&request_, Arm());
+  }
+
+  void OnRequest() {
+    if (from_.value() != 0) return Deliver();
+    if (!request_.has_hello()) {
+      return Finish(absl::InvalidArgumentError("hello: missing in a link's first message"));
+    }
+    if (absl::Status accepted = owner_->sink_->OnHello(request_.hello()); !accepted.ok()) {
+      return Finish(accepted);
+    }
+    from_ = base::Incarnation(request_.hello().from_incarnation());
+    step_ = Step::kAnswer;
+    stream_.Write({}, Arm());
+  }
+
+  void Deliver() {
+    for (const internal::v1::PeerMessage& message : request_.messages()) {
+      owner_->sink_->OnMessage(from_, message);
+    }
+    request_.Clear();
+    Read();
+  }
+
+  void Finish(const absl::Status& status) {
+    step_ = Step::kFinish;
+    stream_.Finish(rpc::ToGrpc(status), Arm());
+  }
+
+  PeerService* const owner_;
+  grpc::ServerCompletionQueue* const queue_;
+  grpc::ServerContext context_;
+  grpc::ServerAsyncReaderWriter<internal::v1::LinkResponse, internal::v1::LinkRequest> stream_{
+      &context_};
+  internal::v1::LinkRequest request_;
+  base::Incarnation from_;  // 0 before the hello
+  Step step_ = Step::kAccept;
+};
+
+void PeerService::Start(grpc::ServerCompletionQueue* queue) {
+  Link::Serve(this, queue);
+  ServeUnary(&service_, &Service::RequestAskController, queue, [this](auto& call) {
+    membership_->HandleAskController(call.request(), [&call](auto answer) {
+      if (answer.ok()) call.response() = *std::move(answer);
+      call.Finish(answer.status());
+    });
+  });
+}
+
+}  // namespace atoll::service

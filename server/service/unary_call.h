@@ -1,0 +1,95 @@
+// One unary call on a completion queue: waits for a request, hands it to its handler, sends the
+// answer, and is gone.
+//
+// Lifetime: a call owns itself. From the accept on, it lives until the handler's Finish has been
+// carried out; a call that still waits when the server shuts down ends by itself.
+//
+// Thread safety: Finish is called exactly once, by any thread, possibly before the handler returns;
+// nothing of the call may be touched afterwards.
+#pragma once
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/async_unary_call.h>
+
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "rpc/completion_queue.h"
+#include "rpc/status.h"
+
+namespace atoll::service {
+
+template <typename Request, typename Response>
+class UnaryCall final : public rpc::Tag {
+ public:
+  using Writer = grpc::ServerAsyncResponseWriter<Response>;
+  // Asks the generated service for the next call.
+  using Accept = std::function<void(grpc::ServerContext*, Request*, Writer*, void* tag)>;
+  using Handler = std::function<void(UnaryCall&)>;
+
+  // Waits for a call, and for the next one as soon as it has come, until the server shuts down.
+  static void Serve(Accept accept, Handler handler) {
+    auto method = std::make_shared<const Method>(std::move(accept), std::move(handler));
+    Wait(std::move(method));
+  }
+
+  const Request& request() const { return request_; }
+  Response& response() { return response_; }
+  grpc::ServerContext& context() { return context_; }
+
+  void Finish(const absl::Status& status) {
+    phase_ = Phase::kAnswering;
+    if (status.ok()) {
+      writer_.Finish(response_, grpc::Status::OK, Arm());
+    } else {
+      writer_.FinishWithError(rpc::ToGrpc(status), Arm());
+    }
+  }
+
+  void Proceed(bool ok) override {
+    if (phase_ == Phase::kAnswering || !ok) {
+      delete this;
+      return;
+    }
+    Wait(method_);
+    method_->second(*this);
+  }
+
+ private:
+  using Method = std::pair<Accept, Handler>;
+  enum class Phase : uint8_t { kWaiting, kAnswering };
+
+  explicit UnaryCall(std::shared_ptr<const Method> method) : method_(std::move(method)) {}
+
+  static void Wait(std::shared_ptr<const Method> method) {
+    auto* call = new UnaryCall(std::move(method));
+    call->method_->first(&call->context_, &call->request_, &call->writer_, call->Arm());
+  }
+
+  const std::shared_ptr<const Method> method_;
+  grpc::ServerContext context_;
+  Request request_;
+  Response response_;
+  Writer writer_{&context_};
+  Phase phase_ = Phase::kWaiting;
+};
+
+// Serves one method of a generated asynchronous service on a queue:
+//   ServeUnary(&service_, &Service::RequestGet, queue, [this](auto& call) { ...
+//   call.Finish(status); });
+template <typename Service, typename Mixin, typename Request, typename Response, typename Handler>
+void ServeUnary(Service* service,
+                void (Mixin::*accept)(grpc::ServerContext*, Request*,
+                                      grpc::ServerAsyncResponseWriter<Response>*,
+                                      grpc::CompletionQueue*, grpc::ServerCompletionQueue*, void*),
+                grpc::ServerCompletionQueue* queue, Handler handler) {
+  using Call = UnaryCall<Request, Response>;
+  Call::Serve([service, accept, queue](
+                  grpc::ServerContext* context, Request* request, typename Call::Writer* writer,
+                  void* tag) { (service->*accept)(context, request, writer, queue, queue, tag); },
+              std::move(handler));
+}
+
+}  // namespace atoll::service
