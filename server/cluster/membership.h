@@ -15,6 +15,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "atoll/internal/v1/storage.pb.h"
 #include "base/clock.h"
@@ -79,6 +80,8 @@ class Membership : public ClusterView, public NamespaceAdmin {
                                             Coordinator* coordinator, PeerCaller* peers,
                                             const base::Clock* clock);
 
+  // The addresses that the node was given when its listeners were bound. Before Start.
+  virtual void SetListeners(const std::vector<v1::Listener>& listeners) = 0;
   // Registers and begins to follow. ALREADY_EXISTS: another node of this name lives, with another
   // data folder. Returns before there is a map.
   virtual absl::Status Start() = 0;
