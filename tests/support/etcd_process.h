@@ -1,58 +1,46 @@
-// A real etcd for a test: on ports that the system chooses, with its data in a temporary folder.
+// A real etcd for a test, on ports that it chooses itself.
 //
-// The binary is $ATOLL_ETCD_BINARY, `etcd` on PATH, or .atoll/tools below the working folder or one
-// above it; without one EtcdProcess::Available is false and tests skip, aloud.
-//
-// Thread safety: none. The process dies with the object, and with the test's process.
+// Thread safety: none; from the test's main thread.
 #pragma once
-
-#include <sys/types.h>
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "tests/support/child_process.h"
 
 namespace atoll::test {
 
-struct EtcdProcessOptions {
-  // TLS for clients, PEM files; empty: none.
-  std::string certificate_file;
-  std::string key_file;
-  std::string ca_file;  // clients must show a certificate of it
-  std::vector<std::string> extra_arguments;
+// PEM files for its client listener. All empty: no TLS.
+struct EtcdTls {
+  std::string certificate;
+  std::string key;
+  std::string client_ca;  // clients must show a certificate of it
 };
 
 class EtcdProcess {
  public:
-  static bool Available();
-  // Returns when it answers.
-  static absl::StatusOr<std::unique_ptr<EtcdProcess>> Start(const EtcdProcessOptions& options = {});
-  ~EtcdProcess();
+  // The binary: ATOLL_ETCD_BINARY, else `etcd` of PATH, else .atoll/tools of the source tree. Waits
+  // until it serves. `folder` is used for its data and log. NOT_FOUND if there is no etcd.
+  static absl::StatusOr<std::unique_ptr<EtcdProcess>> Start(std::string folder, EtcdTls tls = {});
 
-  // host:port of its client listener: the same after a Restart.
-  const std::string& address() const { return address_; }
-  // Kills it (kill -9) and keeps its data and its port.
-  void Kill();
+  // host:port for clients; the same after a restart.
+  const std::string& endpoint() const { return endpoint_; }
+  std::string log_path() const { return folder_ + "/etcd.log"; }
+  void Kill() { process_.reset(); }
+  void Signal(int signal) { process_->Signal(signal); }
+  // With the same data, at the same endpoint.
   absl::Status Restart();
-  // SIGSTOP and SIGCONT.
-  void Pause();
-  void Continue();
-  // A new etcd on the same port that knows nothing.
-  absl::Status RestartEmpty();
 
  private:
-  EtcdProcess() = default;
-  absl::Status Launch(const std::string& client_address);
+  EtcdProcess(std::string folder, EtcdTls tls) : folder_(std::move(folder)), tls_(std::move(tls)) {}
+  absl::Status Launch();
 
-  EtcdProcessOptions options_;
-  std::string folder_;
-  std::string address_;
-  std::string peer_address_;
-  int launches_ = 0;
-  pid_t pid_ = -1;
+  const std::string folder_;
+  const EtcdTls tls_;
+  std::string endpoint_;
+  std::unique_ptr<ChildProcess> process_;
 };
 
 }  // namespace atoll::test
