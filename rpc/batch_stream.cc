@@ -111,6 +111,10 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
     base::MutexLock lock(mu_);
     return operations_.size();
   }
+  bool drained() const ABSL_LOCKS_EXCLUDED(mu_) {
+    base::MutexLock lock(mu_);
+    return stopped_ && state_ == State::kIdle;
+  }
   uint64_t messages() const { return messages_.load(std::memory_order_relaxed); }
 
  private:
@@ -537,6 +541,7 @@ void BatchStream::Stop() {
   impl_->Shutdown();
   impl_->WaitUntilDrained();
 }
+bool BatchStream::drained() const { return impl_->drained(); }
 size_t BatchStream::outstanding() const { return impl_->outstanding(); }
 uint64_t BatchStream::messages() const { return impl_->messages(); }
 

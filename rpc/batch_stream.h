@@ -95,6 +95,8 @@ class BatchStream {
   // Shutdown, and returns when gRPC is done with the stream. Not from the poller's thread.
   void Stop();
 
+  // After Shutdown: gRPC is done with the stream, so that Stop does not wait.
+  bool drained() const;
   // Operations waiting or unanswered.
   size_t outstanding() const;
   // Messages written since the start.

@@ -315,9 +315,10 @@ void FakeCacheCluster::ExecuteManyLocked(const v1::Operation& op, v1::OperationR
   }
 }
 
-void FakeCacheCluster::SetMap(ring::PlacementMap map) {
+void FakeCacheCluster::SetMap(ring::PlacementMap map, bool announce) {
   base::MutexLock lock(mu_);
   map_ = std::make_shared<const ring::PlacementMap>(std::move(map));
+  if (announce) announced_ = map_;
   changed_.SignalAll();
 }
 
@@ -329,8 +330,10 @@ std::shared_ptr<const ring::PlacementMap> FakeCacheCluster::map() const {
 std::shared_ptr<const ring::PlacementMap> FakeCacheCluster::WaitForNewer(
     uint64_t version, const std::function<bool()>& cancelled) {
   base::MutexLock lock(mu_);
-  while (map_->version <= version && !cancelled()) changed_.WaitFor(mu_, absl::Milliseconds(10));
-  return map_;
+  while (announced_->version <= version && !cancelled()) {
+    changed_.WaitFor(mu_, absl::Milliseconds(10));
+  }
+  return announced_;
 }
 
 std::optional<FakeCacheCluster::Entry> FakeCacheCluster::Find(const std::string& ns,
@@ -614,19 +617,23 @@ ring::PlacementMap MapOf(const std::vector<FakeCacheNode*>& nodes, uint64_t vers
   map.cluster = "fake";
   map.cluster_id = "fake";
   map.replication_factor = 2;
-  for (size_t i = 0; i < nodes.size(); ++i) {
+  std::vector<base::Incarnation> ids;
+  for (const FakeCacheNode* node : nodes) {
     ring::Member member;
-    member.name = nodes[i]->name();
-    member.incarnation = base::Incarnation(100 + i);
-    member.address = nodes[i]->address();
+    member.name = node->name();
+    member.incarnation = base::Incarnation(base::HashKey("", node->name()) | 1);
+    member.address = node->address();
+    ids.push_back(member.incarnation);
     map.members.push_back(member);
   }
+  std::sort(map.members.begin(), map.members.end(),
+            [](const ring::Member& a, const ring::Member& b) { return a.name < b.name; });
   for (size_t p = 0; p < base::kPartitionCount; ++p) {
     ring::Placement placement;
     placement.epoch = base::Epoch(static_cast<uint32_t>(version));
-    placement.primary = base::Incarnation(100 + p % nodes.size());
+    placement.primary = ids[p % ids.size()];
     placement.isr.push_back(placement.primary);
-    if (nodes.size() > 1) placement.isr.push_back(base::Incarnation(100 + (p + 1) % nodes.size()));
+    if (ids.size() > 1) placement.isr.push_back(ids[(p + 1) % ids.size()]);
     map.partitions.push_back(placement);
   }
   return map;

@@ -48,10 +48,11 @@ class FakeCacheCluster {
   v1::GetResponse Read(const v1::GetRequest& get);
   v1::SetResponse Store(const v1::SetRequest& set);
 
-  // As nodes show it to clients. Watchers get every change.
-  void SetMap(ring::PlacementMap map);
+  // As nodes show it to clients. Watchers get it too, unless `announce` is false: then only the
+  // nodes know.
+  void SetMap(ring::PlacementMap map, bool announce = true);
   std::shared_ptr<const ring::PlacementMap> map() const;
-  // Waits until the map is newer than `version`, or `cancelled`.
+  // Waits until the announced map is newer than `version`, or `cancelled`.
   std::shared_ptr<const ring::PlacementMap> WaitForNewer(uint64_t version,
                                                          const std::function<bool()>& cancelled);
 
@@ -78,6 +79,7 @@ class FakeCacheCluster {
   std::map<std::pair<uint64_t, uint64_t>, v1::OperationResult> remembered_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<const ring::PlacementMap> map_ ABSL_GUARDED_BY(mu_) =
       std::make_shared<ring::PlacementMap>();
+  std::shared_ptr<const ring::PlacementMap> announced_ ABSL_GUARDED_BY(mu_) = map_;
   uint64_t next_version_ ABSL_GUARDED_BY(mu_) = 1;
   int64_t values_read_ ABSL_GUARDED_BY(mu_) = 0;
 };

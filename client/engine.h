@@ -1,0 +1,85 @@
+// What is behind a Client: its parts, their start and their end.
+//
+// Thread safety: all methods; the destructor not from a callback.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "atoll/v1/cache.pb.h"
+#include "base/mutex.h"
+#include "client/dispatcher.h"
+#include "client/include/atoll/client.h"
+#include "client/nodes.h"
+#include "client/reads.h"
+#include "client/route_table.h"
+#include "client/topology_watch.h"
+#include "client/transfers.h"
+
+namespace atoll::client {
+
+class Engine {
+ public:
+  static absl::StatusOr<std::unique_ptr<Engine>> Create(const ClientOptions& options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  absl::Status WaitUntilReady(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
+
+  const ClientOptions& options() const { return options_; }
+  Dispatcher& dispatcher() { return dispatcher_; }
+  Reads& reads() { return reads_; }
+  Transfers& transfers() { return transfers_; }
+
+  std::string NamespaceOr(const std::string& ns) const {
+    return ns.empty() ? options_.default_namespace : ns;
+  }
+  // BootTime; `timeout` zero: the client's.
+  absl::Duration Deadline(absl::Duration timeout) const;
+  absl::Duration StreamDeadline(absl::Duration timeout) const;
+  // Names a conditional operation, so that it can be retried.
+  void Name(v1::RequestId* id);
+
+  // Sends one operation on one key.
+  using OperationDone = absl::AnyInvocable<void(absl::Status, v1::OperationResult*)>;
+  void Send(const v1::Operation& operation, base::PartitionId partition, RetryRule rule,
+            absl::Duration deadline, OperationDone done);
+  // Stores an entry: in a batch, or by a stream of its own if its value is large. `set` has
+  // everything but the value.
+  void Set(v1::SetRequest set, std::string_view value, absl::Duration timeout,
+           Client::Callback<WriteResult> done);
+
+  // Counts a call's end.
+  void Count(bool ok, uint64_t calls = 1);
+  ClientStats stats() const;
+
+ private:
+  Engine(const ClientOptions& options, std::unique_ptr<Nodes> nodes);
+
+  const ClientOptions options_;
+  const uint64_t client_id_;
+  const std::unique_ptr<Nodes> nodes_;
+  RouteTable routes_;
+  Dispatcher dispatcher_;
+  Transfers transfers_;
+  Reads reads_;
+  TopologyWatch watch_;
+
+  base::Mutex mu_;
+  base::CondVar map_changed_;
+  // Relaxed: unique, and figures.
+  std::atomic<uint64_t> next_request_{1};
+  std::atomic<uint64_t> calls_{0};
+  std::atomic<uint64_t> failures_{0};
+  std::atomic<uint64_t> streamed_{0};
+};
+
+}  // namespace atoll::client

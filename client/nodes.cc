@@ -1,0 +1,226 @@
+#include "client/nodes.h"
+
+#include <grpcpp/channel.h>
+#include <grpcpp/create_channel.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/clock.h"
+#include "rpc/batch_stream.h"
+#include "rpc/channel.h"
+#include "rpc/completion_queue.h"
+#include "rpc/credentials.h"
+#include "rpc/timers.h"
+
+namespace atoll::client {
+namespace {
+
+std::shared_ptr<grpc::Channel> Connect(const std::string& address,
+                                       const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+                                       const std::string& server_name) {
+  grpc::ChannelArguments arguments = rpc::ChannelArguments();
+  if (!server_name.empty()) arguments.SetSslTargetNameOverride(server_name);
+  return grpc::CreateCustomChannel(address, credentials, arguments);
+}
+
+}  // namespace
+
+IoThread::IoThread() : poller(std::make_unique<rpc::Poller>("atoll-client")) {
+  timers = std::make_unique<rpc::Timers>(poller->queue());
+  poller->Start();
+}
+
+IoThread::~IoThread() {
+  timers->Stop();
+  poller->Stop();
+}
+
+NodeLink::NodeLink(std::string address, IoThread* io,
+                   std::shared_ptr<grpc::ChannelCredentials> credentials,
+                   const std::string& server_name, const ClientOptions& options)
+    : address_(std::move(address)),
+      io_(io),
+      credentials_(std::move(credentials)),
+      server_name_(server_name) {
+  rpc::BatchStreamOptions stream;
+  stream.max_operations = options.max_queued_operations;
+  stream.max_bytes = options.max_queued_bytes;
+  const std::shared_ptr<grpc::Channel> channel = Connect(address_, credentials_, server_name_);
+  direct_ = std::make_unique<rpc::BatchStream>(channel, queue(), timers(), stream);
+  stream.refuse_wrong_owner = false;
+  forwarding_ = std::make_unique<rpc::BatchStream>(channel, queue(), timers(), stream);
+}
+
+NodeLink::~NodeLink() = default;
+
+grpc::CompletionQueue* NodeLink::queue() const { return io_->poller->queue(); }
+
+std::shared_ptr<grpc::Channel> NodeLink::bulk() {
+  base::MutexLock lock(mu_);
+  if (bulk_ == nullptr) bulk_ = Connect(address_, credentials_, server_name_);
+  return bulk_;
+}
+
+absl::StatusOr<std::unique_ptr<Nodes>> Nodes::Create(const ClientOptions& options) {
+  if (absl::Status valid = options.Validate(); !valid.ok()) return valid;
+  const Credentials& files = options.credentials;
+  auto credentials = rpc::ChannelCredentials(
+      {.ca = files.ca_file, .certificate = files.certificate_file, .key = files.key_file},
+      files.tls);
+  if (!credentials.ok()) return credentials.status();
+  return std::unique_ptr<Nodes>(new Nodes(options, *std::move(credentials)));
+}
+
+Nodes::Nodes(const ClientOptions& options, std::shared_ptr<grpc::ChannelCredentials> credentials)
+    : options_(options), credentials_(std::move(credentials)) {
+  for (int i = 0; i < options.io_threads; ++i) io_.push_back(std::make_unique<IoThread>());
+}
+
+Nodes::~Nodes() {
+  Shutdown();
+  Stop();
+}
+
+LinkPtr Nodes::LinkLocked(const std::string& address) {
+  if (closed_) return nullptr;
+  LinkPtr& link = links_[address];
+  if (link == nullptr) {
+    link = std::make_shared<NodeLink>(address, &io(next_io_++), credentials_,
+                                      options_.credentials.server_name, options_);
+  }
+  return link;
+}
+
+LinkPtr Nodes::Link(const std::string& address) {
+  base::MutexLock lock(mu_);
+  return LinkLocked(address);
+}
+
+LinkPtr Nodes::LinkIfAllowed(const std::string& address) {
+  base::MutexLock lock(mu_);
+  if (!breakers_.Allows(address, base::Clock::Real().BootTime())) return nullptr;
+  return LinkLocked(address);
+}
+
+const std::vector<std::string>& Nodes::AskableLocked() const {
+  return options_.route_to_owners && !members_.empty() ? members_ : options_.endpoints;
+}
+
+LinkPtr Nodes::AnyLink(const std::string& avoid) {
+  base::MutexLock lock(mu_);
+  const std::vector<std::string>& askable = AskableLocked();
+  const absl::Duration now = base::Clock::Real().BootTime();
+  const size_t start = next_any_++;
+  const std::string* choice = nullptr;
+  int best = 0;
+  for (size_t i = 0; i < askable.size(); ++i) {
+    const std::string& address = askable[(start + i) % askable.size()];
+    // One that is out is better than none at all.
+    const int rank = address == avoid ? 1 : breakers_.IsOut(address, now) ? 2 : 3;
+    if (rank > best) {
+      best = rank;
+      choice = &address;
+    }
+  }
+  if (choice == nullptr) return nullptr;
+  breakers_.Allows(*choice, now);  // Notes the trial, where it is one.
+  return LinkLocked(*choice);
+}
+
+void Nodes::Record(const std::string& address, bool ok) {
+  base::MutexLock lock(mu_);
+  breakers_.Record(address, ok, base::Clock::Real().BootTime(), AskableLocked().size());
+}
+
+void Nodes::SetMembers(std::vector<std::string> addresses) {
+  std::vector<LinkPtr> given_up;
+  {
+    base::MutexLock lock(mu_);
+    members_ = std::move(addresses);
+    const auto wanted = [this](const std::string& address) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      return std::find(members_.begin(), members_.end(), address) != members_.end() ||
+             std::find(options_.endpoints.begin(), options_.endpoints.end(), address) !=
+                 options_.endpoints.end();
+    };
+    for (auto link = links_.begin(); link != links_.end();) {
+      if (wanted(link->first)) {
+        ++link;
+        continue;
+      }
+      breakers_.Forget(link->first);
+      given_up.push_back(link->second);
+      retired_.push_back(std::move(link->second));
+      links_.erase(link++);
+    }
+  }
+  for (const LinkPtr& link : given_up) {
+    link->direct().Shutdown();
+    link->forwarding().Shutdown();
+  }
+  given_up.clear();
+  // Those given up earlier, and over by now.
+  base::MutexLock lock(mu_);
+  std::erase_if(retired_, [this](const LinkPtr& link) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    if (link.use_count() > 1 || !link->direct().drained() || !link->forwarding().drained()) {
+      return false;
+    }
+    retired_messages_ += link->direct().messages() + link->forwarding().messages();
+    return true;
+  });
+}
+
+std::vector<std::string> Nodes::Candidates() const {
+  base::MutexLock lock(mu_);
+  std::vector<std::string> all = options_.endpoints;
+  if (!options_.route_to_owners) return all;
+  for (const std::string& member : members_) {
+    if (std::find(all.begin(), all.end(), member) == all.end()) all.push_back(member);
+  }
+  return all;
+}
+
+uint64_t Nodes::messages() const {
+  base::MutexLock lock(mu_);
+  uint64_t sum = retired_messages_;
+  for (const auto& [address, link] : links_) {
+    sum += link->direct().messages() + link->forwarding().messages();
+  }
+  for (const LinkPtr& link : retired_) {
+    sum += link->direct().messages() + link->forwarding().messages();
+  }
+  return sum;
+}
+
+void Nodes::Shutdown() {
+  std::vector<LinkPtr> all;
+  {
+    base::MutexLock lock(mu_);
+    closed_ = true;
+    all = retired_;
+    for (const auto& [address, link] : links_) all.push_back(link);
+  }
+  for (const LinkPtr& link : all) {
+    link->direct().Shutdown();
+    link->forwarding().Shutdown();
+  }
+}
+
+void Nodes::Stop() {
+  if (stopped_) return;
+  stopped_ = true;
+  std::vector<LinkPtr> all;
+  {
+    base::MutexLock lock(mu_);
+    all.swap(retired_);
+    for (const auto& [address, link] : links_) all.push_back(link);
+  }
+  for (const LinkPtr& link : all) {
+    link->direct().Stop();
+    link->forwarding().Stop();
+  }
+  // Threads first: a last callback may hold a link.
+  io_.clear();
+}
+
+}  // namespace atoll::client

@@ -1,0 +1,129 @@
+// The client's connections: one link per node, the threads that serve them, and which of them to
+// leave alone.
+//
+// Thread safety: all methods; Stop not from a poller.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "base/mutex.h"
+#include "client/breaker.h"
+#include "client/include/atoll/options.h"
+
+namespace grpc {
+class Channel;
+class ChannelCredentials;
+class CompletionQueue;
+}  // namespace grpc
+
+namespace atoll::rpc {
+class BatchStream;
+class Poller;
+class Timers;
+}  // namespace atoll::rpc
+
+namespace atoll::client {
+
+// A completion queue with its thread, and timers on it.
+struct IoThread {
+  IoThread();
+  ~IoThread();
+  std::unique_ptr<rpc::Poller> poller;
+  std::unique_ptr<rpc::Timers> timers;
+};
+
+// One node's connections. Made by Nodes, and destroyed by it alone: streams must not end on their
+// own poller.
+class NodeLink {
+ public:
+  NodeLink(std::string address, IoThread* io, std::shared_ptr<grpc::ChannelCredentials> credentials,
+           const std::string& server_name, const ClientOptions& options);
+  ~NodeLink();
+  NodeLink(const NodeLink&) = delete;
+  NodeLink& operator=(const NodeLink&) = delete;
+
+  const std::string& address() const { return address_; }
+  // For keys that the node owns: it refuses others.
+  rpc::BatchStream& direct() { return *direct_; }
+  // For keys of any owner.
+  rpc::BatchStream& forwarding() { return *forwarding_; }
+  // A second connection, on which large values do not hold up small ones.
+  std::shared_ptr<grpc::Channel> bulk() ABSL_LOCKS_EXCLUDED(mu_);
+  grpc::CompletionQueue* queue() const;
+  rpc::Timers* timers() const { return io_->timers.get(); }
+
+ private:
+  const std::string address_;
+  IoThread* const io_;
+  const std::shared_ptr<grpc::ChannelCredentials> credentials_;
+  const std::string server_name_;
+  std::unique_ptr<rpc::BatchStream> direct_;
+  std::unique_ptr<rpc::BatchStream> forwarding_;
+  base::Mutex mu_;
+  std::shared_ptr<grpc::Channel> bulk_ ABSL_GUARDED_BY(mu_);
+};
+
+using LinkPtr = std::shared_ptr<NodeLink>;
+
+class Nodes {
+ public:
+  static absl::StatusOr<std::unique_ptr<Nodes>> Create(const ClientOptions& options);
+  ~Nodes();
+  Nodes(const Nodes&) = delete;
+  Nodes& operator=(const Nodes&) = delete;
+
+  // The link to that address, made if need be; nullptr after Shutdown.
+  LinkPtr Link(const std::string& address) ABSL_LOCKS_EXCLUDED(mu_);
+  // The same, but nullptr if the node is to be left alone now.
+  LinkPtr LinkIfAllowed(const std::string& address) ABSL_LOCKS_EXCLUDED(mu_);
+  // A node to send an operation through that its owner cannot be sent: another one than `avoid`
+  // where there is another. nullptr after Shutdown.
+  LinkPtr AnyLink(const std::string& avoid) ABSL_LOCKS_EXCLUDED(mu_);
+  void Record(const std::string& address, bool ok) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // The nodes of the newest map: links to others are given up, but for the endpoints'.
+  void SetMembers(std::vector<std::string> addresses) ABSL_LOCKS_EXCLUDED(mu_);
+  // Endpoints, and members of the map.
+  std::vector<std::string> Candidates() const ABSL_LOCKS_EXCLUDED(mu_);
+
+  const std::shared_ptr<grpc::ChannelCredentials>& credentials() const { return credentials_; }
+  const std::string& server_name() const { return options_.credentials.server_name; }
+  IoThread& io(size_t index) { return *io_[index % io_.size()]; }
+  uint64_t messages() const ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Makes no link any more, and fails everything on those there are.
+  void Shutdown() ABSL_LOCKS_EXCLUDED(mu_);
+  // After Shutdown: waits until gRPC has given everything back, and joins the threads. Everything
+  // else on the queues must have been stopped.
+  void Stop() ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  Nodes(const ClientOptions& options, std::shared_ptr<grpc::ChannelCredentials> credentials);
+
+  LinkPtr LinkLocked(const std::string& address) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  const std::vector<std::string>& AskableLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const ClientOptions options_;
+  const std::shared_ptr<grpc::ChannelCredentials> credentials_;
+  std::vector<std::unique_ptr<IoThread>> io_;
+
+  mutable base::Mutex mu_;
+  absl::flat_hash_map<std::string, LinkPtr> links_ ABSL_GUARDED_BY(mu_);
+  // Given up, but perhaps still in use, or not drained.
+  std::vector<LinkPtr> retired_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::string> members_ ABSL_GUARDED_BY(mu_);
+  Breakers breakers_ ABSL_GUARDED_BY(mu_);
+  size_t next_io_ ABSL_GUARDED_BY(mu_) = 0;
+  size_t next_any_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t retired_messages_ ABSL_GUARDED_BY(mu_) = 0;
+  bool closed_ ABSL_GUARDED_BY(mu_) = false;
+  bool stopped_ = false;
+};
+
+}  // namespace atoll::client

@@ -1,0 +1,470 @@
+#include "client/transfers.h"
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "atoll/v1/cache.grpc.pb.h"
+#include "base/clock.h"
+#include "base/status.h"
+#include "client/translate.h"
+#include "rpc/completion_queue.h"
+#include "rpc/status.h"
+
+namespace atoll::client {
+namespace {
+
+constexpr size_t kChunkBytes = size_t{256} << 10;
+constexpr int kMaxTries = 3;
+
+absl::Duration Now() { return base::Clock::Real().BootTime(); }
+
+}  // namespace
+
+// Lives in Transfers' set, and by a reference in each tag, until its last tag has come back.
+class ActiveCall : public std::enable_shared_from_this<ActiveCall> {
+ public:
+  ActiveCall(Transfers* transfers, LinkPtr link, absl::Duration deadline)
+      : transfers_(transfers),
+        link_(std::move(link)),
+        stub_(v1::CacheService::NewStub(link_->bulk())) {
+    context_.set_deadline(std::chrono::system_clock::now() +
+                          std::chrono::duration_cast<std::chrono::system_clock::duration>(
+                              absl::ToChronoNanoseconds(deadline - Now())));
+  }
+  virtual ~ActiveCall() = default;
+
+  // Starts the call, unless the client was closed meanwhile.
+  void Launch() {
+    if (!transfers_->Add(shared_from_this())) {
+      Ended(absl::CancelledError("the client is closed"));
+      return;
+    }
+    Begin();
+  }
+  void Cancel() { context_.TryCancel(); }
+  const std::string& address() const { return link_->address(); }
+
+ protected:
+  // Calls a member when gRPC is done with an operation. One for each that may be under way at once.
+  template <typename Derived>
+  class Event final : public rpc::Tag {
+   public:
+    Event(Derived* call, void (Derived::*handler)(bool)) : call_(call), handler_(handler) {}
+    void Proceed(bool ok) override {
+      // Another thread may take the call out of the set meanwhile.
+      const std::shared_ptr<ActiveCall> keep = call_->shared_from_this();
+      (call_->*handler_)(ok);
+    }
+
+   private:
+    Derived* const call_;
+    void (Derived::*const handler_)(bool);
+  };
+
+  virtual void Begin() = 0;
+  // The last thing that happens to the call.
+  virtual void Ended(absl::Status status) = 0;
+  void Finished() {
+    transfers_->Remove(shared_from_this());
+    Ended(rpc::FromGrpc(status_));
+  }
+
+  Transfers* const transfers_;
+  const LinkPtr link_;
+  const std::unique_ptr<v1::CacheService::Stub> stub_;
+  grpc::ClientContext context_;
+  grpc::Status status_;
+};
+
+namespace {
+
+class GetCall final : public ActiveCall {
+ public:
+  using Done = absl::AnyInvocable<void(absl::Status, v1::GetResponse, std::string)>;
+
+  GetCall(Transfers* transfers, LinkPtr link, absl::Duration deadline, const v1::GetRequest& get,
+          Done done)
+      : ActiveCall(transfers, std::move(link), deadline),
+        done_(std::move(done)),
+        started_(this, &GetCall::OnStarted),
+        read_(this, &GetCall::OnRead),
+        finished_(this, &GetCall::OnFinished) {
+    *request_.mutable_get() = get;
+  }
+
+ private:
+  void Begin() override {
+    call_ = stub_->PrepareAsyncGetStream(&context_, request_, link_->queue());
+    call_->StartCall(started_.Arm());
+  }
+  void OnStarted(bool ok) {
+    if (ok) {
+      call_->Read(&incoming_, read_.Arm());
+    } else {
+      call_->Finish(&status_, finished_.Arm());
+    }
+  }
+  void OnRead(bool ok) {
+    if (!ok) {
+      call_->Finish(&status_, finished_.Arm());
+      return;
+    }
+    if (incoming_.has_header()) {
+      header_ = std::move(*incoming_.mutable_header());
+      // What a header says is not trusted with memory.
+      value_.reserve(std::min<uint64_t>(header_.size(), kMaxValueBytes));
+    } else if (value_.size() + incoming_.chunk().size() <= header_.size()) {
+      value_.append(incoming_.chunk());
+    } else {
+      overflow_ = true;
+      context_.TryCancel();
+    }
+    call_->Read(&incoming_, read_.Arm());
+  }
+  void OnFinished(bool /*ok*/) { Finished(); }
+  void Ended(absl::Status status) override {
+    if (overflow_) status = absl::DataLossError("a value longer than its header says");
+    if (status.ok() && header_.outcome() == v1::OUTCOME_OK && value_.size() != header_.size()) {
+      status = absl::UnavailableError(
+          absl::StrCat("the value ended after ", value_.size(), " of ", header_.size(), " bytes"));
+    }
+    auto done = std::move(done_);
+    done(std::move(status), std::move(header_), std::move(value_));
+  }
+
+  Done done_;
+  v1::GetStreamRequest request_;
+  std::unique_ptr<grpc::ClientAsyncReader<v1::GetStreamResponse>> call_;
+  v1::GetStreamResponse incoming_;
+  v1::GetResponse header_;
+  std::string value_;
+  bool overflow_ = false;
+  Event<GetCall> started_, read_, finished_;
+};
+
+class SetCall final : public ActiveCall {
+ public:
+  // `complete`: the last chunk was handed to the transport.
+  using Done = absl::AnyInvocable<void(absl::Status, v1::SetResponse, bool complete)>;
+
+  SetCall(Transfers* transfers, LinkPtr link, absl::Duration deadline, const v1::SetRequest& set,
+          std::shared_ptr<const std::string> value, Done done)
+      : ActiveCall(transfers, std::move(link), deadline),
+        done_(std::move(done)),
+        value_(std::move(value)),
+        started_(this, &SetCall::OnStarted),
+        written_(this, &SetCall::OnWritten),
+        finished_(this, &SetCall::OnFinished) {
+    *part_.mutable_header()->mutable_set() = set;
+    part_.mutable_header()->set_size(value_->size());
+  }
+
+ private:
+  void Begin() override {
+    call_ = stub_->PrepareAsyncSetStream(&context_, &response_, link_->queue());
+    call_->StartCall(started_.Arm());
+  }
+  void OnStarted(bool ok) {
+    if (ok) {
+      call_->Write(part_, written_.Arm());
+    } else {
+      call_->Finish(&status_, finished_.Arm());
+    }
+  }
+  void OnWritten(bool ok) {
+    if (!ok || complete_) {
+      call_->Finish(&status_, finished_.Arm());
+      return;
+    }
+    const size_t size = std::min(kChunkBytes, value_->size() - sent_);
+    part_.set_chunk(value_->data() + sent_, size);
+    sent_ += size;
+    if (sent_ < value_->size()) {
+      call_->Write(part_, written_.Arm());
+      return;
+    }
+    complete_ = true;
+    call_->WriteLast(part_, grpc::WriteOptions(), written_.Arm());
+  }
+  void OnFinished(bool /*ok*/) { Finished(); }
+  void Ended(absl::Status status) override {
+    auto done = std::move(done_);
+    done(std::move(status), std::move(*response_.mutable_result()), complete_);
+  }
+
+  Done done_;
+  const std::shared_ptr<const std::string> value_;
+  v1::SetStreamRequest part_;
+  v1::SetStreamResponse response_;
+  std::unique_ptr<grpc::ClientAsyncWriter<v1::SetStreamRequest>> call_;
+  size_t sent_ = 0;
+  bool complete_ = false;
+  Event<SetCall> started_, written_, finished_;
+};
+
+template <typename Request, typename Response>
+class UnaryCall final : public ActiveCall {
+ public:
+  using Done = absl::AnyInvocable<void(absl::Status, Response)>;
+  using Prepare = std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> (
+      v1::CacheService::Stub::*)(grpc::ClientContext*, const Request&, grpc::CompletionQueue*);
+
+  UnaryCall(Transfers* transfers, LinkPtr link, absl::Duration deadline, Prepare prepare,
+            const Request& request, Done done)
+      : ActiveCall(transfers, std::move(link), deadline),
+        prepare_(prepare),
+        request_(request),
+        done_(std::move(done)),
+        finished_(this, &UnaryCall::OnFinished) {}
+
+ private:
+  void Begin() override {
+    call_ = (stub_.get()->*prepare_)(&context_, request_, link_->queue());
+    call_->StartCall();
+    call_->Finish(&response_, &status_, finished_.Arm());
+  }
+  void OnFinished(bool /*ok*/) { Finished(); }
+  void Ended(absl::Status status) override {
+    auto done = std::move(done_);
+    done(std::move(status), std::move(response_));
+  }
+
+  const Prepare prepare_;
+  const Request request_;
+  Done done_;
+  Response response_;
+  std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> call_;
+  Event<UnaryCall> finished_;
+};
+
+}  // namespace
+
+struct Transfers::GetJob {
+  v1::GetRequest request;
+  base::PartitionId partition;
+  absl::Duration deadline;
+  Done<GetResult> done;
+  int tries = 0;
+  std::string failed_at;
+};
+
+struct Transfers::SetJob {
+  v1::SetRequest request;
+  std::shared_ptr<const std::string> value;
+  base::PartitionId partition;
+  absl::Duration deadline;
+  Done<WriteResult> done;
+  int tries = 0;
+  std::string failed_at;
+};
+
+template <typename Request, typename Response>
+struct Transfers::UnaryJob {
+  typename UnaryCall<Request, Response>::Prepare prepare;
+  Request request;
+  // A try that broke may be followed by another though it may have been carried out.
+  bool repeatable = false;
+  absl::Duration deadline;
+  typename UnaryCall<Request, Response>::Done done;
+  int tries = 0;
+  std::string failed_at;
+};
+
+Transfers::~Transfers() {
+  Shutdown();
+  Stop();
+}
+
+bool Transfers::Add(std::shared_ptr<ActiveCall> call) {
+  base::MutexLock lock(mu_);
+  if (stopped_) return false;
+  active_.insert(std::move(call));
+  return true;
+}
+
+void Transfers::Remove(const std::shared_ptr<ActiveCall>& call) {
+  base::MutexLock lock(mu_);
+  active_.erase(call);
+  changed_.SignalAll();
+}
+
+void Transfers::Shutdown() {
+  std::vector<std::shared_ptr<ActiveCall>> calls;
+  {
+    base::MutexLock lock(mu_);
+    stopped_ = true;
+    calls.assign(active_.begin(), active_.end());
+  }
+  for (const auto& call : calls) call->Cancel();
+}
+
+void Transfers::Stop() {
+  base::MutexLock lock(mu_);
+  while (!active_.empty()) changed_.Wait(mu_);
+}
+
+LinkPtr Transfers::Choose(base::PartitionId partition, const std::string& failed_at) {
+  if (dispatcher_->closed()) return nullptr;
+  Nodes& nodes = dispatcher_->nodes();
+  if (failed_at.empty()) {
+    const std::string owner = dispatcher_->OwnerOf(partition);
+    if (!owner.empty()) {
+      if (LinkPtr link = nodes.LinkIfAllowed(owner)) return link;
+    }
+  }
+  return nodes.AnyLink(failed_at);
+}
+
+template <typename Job>
+bool Transfers::Again(const std::shared_ptr<Job>& job,
+                      void (Transfers::*attempt)(std::shared_ptr<Job>)) {
+  const absl::Duration pause = Dispatcher::Pause(job->tries);
+  if (dispatcher_->closed() || job->tries >= kMaxTries || Now() + pause >= job->deadline ||
+      !dispatcher_->SpendRetry()) {
+    return false;
+  }
+  dispatcher_->RunAfter(pause, [this, job, attempt] { (this->*attempt)(job); });
+  return true;
+}
+
+void Transfers::Get(v1::GetRequest request, base::PartitionId partition, absl::Duration deadline,
+                    Done<GetResult> done) {
+  auto job = std::make_shared<GetJob>();
+  job->request = std::move(request);
+  job->partition = partition;
+  job->deadline = deadline;
+  job->done = std::move(done);
+  TryGet(std::move(job));
+}
+
+void Transfers::TryGet(std::shared_ptr<GetJob> job) {
+  LinkPtr link = Choose(job->partition, job->failed_at);
+  if (link == nullptr) {
+    job->done(absl::CancelledError("the client is closed"));
+    return;
+  }
+  ++job->tries;
+  const std::string address = link->address();
+  auto on_end = [this, job, address](absl::Status status, v1::GetResponse header,
+                                     std::string value) {
+    dispatcher_->nodes().Record(address, status.code() != absl::StatusCode::kUnavailable);
+    if (status.ok()) {
+      absl::StatusOr<GetResult> result = ToGetResult(&header);
+      if (result.ok() && result->outcome == Outcome::kOk) result->value = Value(std::move(value));
+      job->done(std::move(result));
+      return;
+    }
+    job->failed_at = address;
+    const bool passing = Dispatcher::IsPassingRefusal(status) || dispatcher_->MendFrom(status);
+    if (passing && Again(job, &Transfers::TryGet)) return;
+    job->done(std::move(status));
+  };
+  std::make_shared<GetCall>(this, std::move(link), job->deadline, job->request, std::move(on_end))
+      ->Launch();
+}
+
+void Transfers::Set(v1::SetRequest request, std::shared_ptr<const std::string> value,
+                    base::PartitionId partition, absl::Duration deadline, Done<WriteResult> done) {
+  auto job = std::make_shared<SetJob>();
+  job->request = std::move(request);
+  job->value = std::move(value);
+  job->partition = partition;
+  job->deadline = deadline;
+  job->done = std::move(done);
+  TrySet(std::move(job));
+}
+
+void Transfers::TrySet(std::shared_ptr<SetJob> job) {
+  LinkPtr link = Choose(job->partition, job->failed_at);
+  if (link == nullptr) {
+    job->done(absl::CancelledError("the client is closed"));
+    return;
+  }
+  ++job->tries;
+  const std::string address = link->address();
+  auto on_end = [this, job, address](absl::Status status, const v1::SetResponse& response,
+                                     bool complete) {
+    dispatcher_->nodes().Record(address, status.code() != absl::StatusCode::kUnavailable);
+    if (status.ok()) {
+      job->done(ToWriteResult(response));
+      return;
+    }
+    job->failed_at = address;
+    // A refusal of the node carries a reason; what gRPC makes up when a connection breaks has none.
+    const bool refused = !base::Reason(status).empty();
+    if (status.code() == absl::StatusCode::kUnavailable && complete && !refused) {
+      status = base::WithReason(
+          absl::AbortedError(
+              absl::StrCat("the write may or may not have been carried out: ", status.message())),
+          base::reason::kAmbiguous);
+    } else if (Dispatcher::IsPassingRefusal(status) && Again(job, &Transfers::TrySet)) {
+      return;
+    }
+    job->done(std::move(status));
+  };
+  std::make_shared<SetCall>(this, std::move(link), job->deadline, job->request, job->value,
+                            std::move(on_end))
+      ->Launch();
+}
+
+template <typename Request, typename Response>
+void Transfers::TryUnary(std::shared_ptr<UnaryJob<Request, Response>> job) {
+  LinkPtr link = dispatcher_->closed() ? nullptr : dispatcher_->nodes().AnyLink(job->failed_at);
+  if (link == nullptr) {
+    job->done(absl::CancelledError("the client is closed"), Response());
+    return;
+  }
+  ++job->tries;
+  const std::string address = link->address();
+  auto on_end = [this, job, address](absl::Status status, Response response) {
+    dispatcher_->nodes().Record(address, status.code() != absl::StatusCode::kUnavailable);
+    if (!status.ok()) {
+      job->failed_at = address;
+      const bool unapplied = job->repeatable || !base::Reason(status).empty();
+      if (Dispatcher::IsPassingRefusal(status) && unapplied &&
+          Again(job, &Transfers::TryUnary<Request, Response>)) {
+        return;
+      }
+    }
+    job->done(std::move(status), std::move(response));
+  };
+  std::make_shared<UnaryCall<Request, Response>>(this, std::move(link), job->deadline, job->prepare,
+                                                 job->request, std::move(on_end))
+      ->Launch();
+}
+
+void Transfers::Scan(v1::ScanRequest request, absl::Duration deadline, Done<ScanPage> done) {
+  auto job = std::make_shared<UnaryJob<v1::ScanRequest, v1::ScanResponse>>();
+  job->prepare = &v1::CacheService::Stub::PrepareAsyncScan;
+  job->request = std::move(request);
+  job->repeatable = true;
+  job->deadline = deadline;
+  job->done = [done = std::move(done)](absl::Status status, v1::ScanResponse response) mutable {
+    if (status.ok()) {
+      done(ToScanPage(&response));
+    } else {
+      done(std::move(status));
+    }
+  };
+  TryUnary(std::move(job));
+}
+
+void Transfers::Flush(v1::FlushRequest request, absl::Duration deadline,
+                      absl::AnyInvocable<void(absl::Status)> done) {
+  auto job = std::make_shared<UnaryJob<v1::FlushRequest, v1::FlushResponse>>();
+  job->prepare = &v1::CacheService::Stub::PrepareAsyncFlush;
+  job->request = std::move(request);
+  job->deadline = deadline;
+  job->done = [done = std::move(done)](absl::Status status, v1::FlushResponse) mutable {
+    done(std::move(status));
+  };
+  TryUnary(std::move(job));
+}
+
+}  // namespace atoll::client
