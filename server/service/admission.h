@@ -1,0 +1,45 @@
+// The place that operations under way take. Private to this folder.
+#pragma once
+
+#include <utility>
+
+#include "server/service/cache_handler.h"
+
+namespace atoll::service {
+
+// Gives the place back, and records how long it was taken, when it is destroyed.
+class CacheHandler::Admission {
+ public:
+  Admission() = default;
+  Admission(CacheHandler* handler, uint32_t operations, routing::ByteBudget::Ticket ticket)
+      : handler_(handler),
+        operations_(operations),
+        start_(base::Clock::Real().BootTime()),
+        ticket_(std::move(ticket)) {}
+  Admission(Admission&& other) noexcept { *this = std::move(other); }
+  Admission& operator=(Admission&& other) noexcept {
+    std::swap(handler_, other.handler_);
+    std::swap(operations_, other.operations_);
+    std::swap(start_, other.start_);
+    std::swap(ticket_, other.ticket_);
+    return *this;
+  }
+  ~Admission() { Release(); }
+
+  void Release() {
+    if (handler_ == nullptr) return;
+    CacheHandler* handler = std::exchange(handler_, nullptr);
+    ticket_ = routing::ByteBudget::Ticket();
+    handler->latency_.Record(base::Clock::Real().BootTime() - start_, operations_);
+    handler->operations_.fetch_sub(operations_, std::memory_order_relaxed);
+    handler->gate_.Leave();  // Last: the handler may end once the gate is empty.
+  }
+
+ private:
+  CacheHandler* handler_ = nullptr;
+  uint32_t operations_ = 0;
+  absl::Duration start_;
+  routing::ByteBudget::Ticket ticket_;
+};
+
+}  // namespace atoll::service
