@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "base/gate.h"
 #include "rpc/completion_queue.h"
 #include "rpc/status.h"
 
@@ -30,9 +31,10 @@ class UnaryCall final : public rpc::Tag {
   using Handler = std::function<void(UnaryCall&)>;
 
   // Waits for a call, and for the next one as soon as it has come, until the server shuts down.
-  static void Serve(Accept accept, Handler handler) {
-    auto method = std::make_shared<const Method>(std::move(accept), std::move(handler));
-    Wait(std::move(method));
+  // Each call is inside `gate` (nullptr: none) from its waiting to its end, and none follows once
+  // that is closed.
+  static void Serve(Accept accept, Handler handler, base::Gate* gate = nullptr) {
+    Wait(std::make_shared<const Method>(Method{std::move(accept), std::move(handler), gate}));
   }
 
   const Request& request() const { return request_; }
@@ -50,22 +52,29 @@ class UnaryCall final : public rpc::Tag {
 
   void Proceed(bool ok) override {
     if (phase_ == Phase::kAnswering || !ok) {
+      base::Gate* const gate = method_->gate;
       delete this;
+      if (gate != nullptr) gate->Leave();
       return;
     }
     Wait(method_);
-    method_->second(*this);
+    method_->handler(*this);
   }
 
  private:
-  using Method = std::pair<Accept, Handler>;
+  struct Method {
+    Accept accept;
+    Handler handler;
+    base::Gate* gate;
+  };
   enum class Phase : uint8_t { kWaiting, kAnswering };
 
   explicit UnaryCall(std::shared_ptr<const Method> method) : method_(std::move(method)) {}
 
   static void Wait(std::shared_ptr<const Method> method) {
+    if (method->gate != nullptr && !method->gate->Enter()) return;
     auto* call = new UnaryCall(std::move(method));
-    call->method_->first(&call->context_, &call->request_, &call->writer_, call->Arm());
+    call->method_->accept(&call->context_, &call->request_, &call->writer_, call->Arm());
   }
 
   const std::shared_ptr<const Method> method_;
@@ -84,12 +93,12 @@ void ServeUnary(Service* service,
                 void (Mixin::*accept)(grpc::ServerContext*, Request*,
                                       grpc::ServerAsyncResponseWriter<Response>*,
                                       grpc::CompletionQueue*, grpc::ServerCompletionQueue*, void*),
-                grpc::ServerCompletionQueue* queue, Handler handler) {
+                grpc::ServerCompletionQueue* queue, Handler handler, base::Gate* gate = nullptr) {
   using Call = UnaryCall<Request, Response>;
   Call::Serve([service, accept, queue](
                   grpc::ServerContext* context, Request* request, typename Call::Writer* writer,
                   void* tag) { (service->*accept)(context, request, writer, queue, queue, tag); },
-              std::move(handler));
+              std::move(handler), gate);
 }
 
 }  // namespace atoll::service

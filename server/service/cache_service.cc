@@ -1,0 +1,46 @@
+#include "server/service/cache_service.h"
+
+#include <utility>
+
+#include "server/service/call_context.h"
+#include "server/service/exchange_call.h"
+#include "server/service/get_stream_call.h"
+#include "server/service/set_stream_call.h"
+#include "server/service/unary_call.h"
+
+namespace atoll::service {
+
+void CacheGrpcService::Serve(grpc::ServerCompletionQueue* queue, base::Gate* calls) {
+  const auto serve = [&](auto method) {
+    ServeUnary(
+        &service_, method, queue,
+        [handler = handler_, hop = hop_](auto& call) {
+          handler->Handle(call.request(), InfoOf(call.context(), hop), &call.response(),
+                          [&call](absl::Status status) { call.Finish(status); });
+        },
+        calls);
+  };
+  serve(&CacheAsyncService::RequestGet);
+  serve(&CacheAsyncService::RequestSet);
+  serve(&CacheAsyncService::RequestDelete);
+  serve(&CacheAsyncService::RequestTouch);
+  serve(&CacheAsyncService::RequestGetAndTouch);
+  serve(&CacheAsyncService::RequestAdd);
+  serve(&CacheAsyncService::RequestReplace);
+  serve(&CacheAsyncService::RequestCompareAndSwap);
+  serve(&CacheAsyncService::RequestIncrement);
+  serve(&CacheAsyncService::RequestDecrement);
+  serve(&CacheAsyncService::RequestAppend);
+  serve(&CacheAsyncService::RequestPrepend);
+  serve(&CacheAsyncService::RequestMultiGet);
+  serve(&CacheAsyncService::RequestMultiSet);
+  serve(&CacheAsyncService::RequestMultiDelete);
+  serve(&CacheAsyncService::RequestScan);
+  serve(&CacheAsyncService::RequestFlush);
+  const StreamEntry entry{&service_, handler_, calls, hop_};
+  GetStreamCall::Serve(entry, queue);
+  SetStreamCall::Serve(entry, queue);
+  ExchangeCall::Serve(entry, queue);
+}
+
+}  // namespace atoll::service
