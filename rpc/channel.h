@@ -17,7 +17,8 @@ namespace atoll::rpc {
 inline constexpr int kMaxMessageBytes = (4 << 20) + (64 << 10);
 
 // The arguments without the credentials: keepalive, back-off, limits, subchannel pool.
-grpc::ChannelArguments ChannelArguments();
+// gRPC takes the first of a repeated argument: a larger limit must come in here.
+grpc::ChannelArguments ChannelArguments(int max_message_bytes = kMaxMessageBytes);
 
 // `address` is host:port or unix:path. Connects when first used.
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,

@@ -24,9 +24,7 @@ constexpr std::chrono::milliseconds kMaxBackoff{1000};
 
 std::shared_ptr<grpc::Channel> MakeLinkChannel(
     const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
-  grpc::ChannelArguments arguments = rpc::ChannelArguments();
-  arguments.SetMaxSendMessageSize(kMaxLinkMessageBytes);
-  arguments.SetMaxReceiveMessageSize(kMaxLinkMessageBytes);
+  const grpc::ChannelArguments arguments = rpc::ChannelArguments(kMaxLinkMessageBytes);
   return grpc::CreateCustomChannel(
       address, credentials != nullptr ? credentials : grpc::InsecureChannelCredentials(),
       arguments);

@@ -61,7 +61,7 @@ class PeerLinks final : public Transport, public LinkSink, public cluster::Clust
   explicit PeerLinks(const PeerLinksOptions& options);
   ~PeerLinks() override;
 
-  void SetReceiver(Replicator* receiver) { receiver_ = receiver; }
+  void SetReceiver(Receiver* receiver) { receiver_ = receiver; }
   // Breaks every link and waits until gRPC is done with them. Safe to repeat.
   void Stop();
 
@@ -79,7 +79,7 @@ class PeerLinks final : public Transport, public LinkSink, public cluster::Clust
   void Gone(Link* link);
 
   const PeerLinksOptions options_;
-  Replicator* receiver_ = nullptr;
+  Receiver* receiver_ = nullptr;
   std::unique_ptr<rpc::Poller> poller_;
   mutable base::Mutex mu_;
   base::CondVar gone_;

@@ -28,6 +28,16 @@ class Transport {
   virtual void Send(base::Incarnation to, internal::v1::PeerMessage message) = 0;
 };
 
+// Whom a Transport tells what came in.
+class Receiver {
+ public:
+  virtual ~Receiver() = default;
+  // In order per sender.
+  virtual void OnMessage(base::Incarnation from, const internal::v1::PeerMessage& message) = 0;
+  // A link to the node was made anew: everything unacknowledged is sent again.
+  virtual void OnLinkUp(base::Incarnation to) = 0;
+};
+
 struct ReplicatorOptions {
   uint32_t min_isr = 1;
   absl::Duration heartbeat = absl::Milliseconds(200);
@@ -50,7 +60,7 @@ struct ReplicationStats {
   absl::Duration lag;
 };
 
-class Replicator : public cluster::ClusterListener {
+class Replicator : public cluster::ClusterListener, public Receiver {
  public:
   // What it borrows outlives it. `disk` is nullptr without a data folder. The caller adds it to
   // `view` as a listener, and removes it before its end.
@@ -74,10 +84,6 @@ class Replicator : public cluster::ClusterListener {
   virtual absl::StatusOr<store::ScanChunk> Scan(base::PartitionId partition, uint64_t cursor,
                                                 const store::ScanOptions& options) = 0;
 
-  // From the transport, in order per sender.
-  virtual void OnMessage(base::Incarnation from, const internal::v1::PeerMessage& message) = 0;
-  // A link to the node was made anew: everything unacknowledged is sent again.
-  virtual void OnLinkUp(base::Incarnation to) = 0;
   // Time passes: silence, learners, deadlines. The node calls it every 20 ms or so.
   virtual void Tick() = 0;
 

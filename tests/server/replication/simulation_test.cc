@@ -19,6 +19,7 @@ namespace atoll::replication::sim {
 namespace {
 
 constexpr int kClients = 6;
+constexpr int kKeys = 40;
 constexpr absl::Duration kPatience = absl::Milliseconds(800);
 
 struct TrialOptions {
@@ -66,11 +67,26 @@ class Trial {
   const History& history() const { return history_; }
 
  private:
-  static std::vector<std::string> Keys() { return {"a", "b", "c", "d", "e", "counter"}; }
+  // Several keys a partition, so that what is lost is not soon overwritten.
+  static const std::vector<std::string>& Keys() {
+    static const auto* const keys = [] {
+      auto* found = new std::vector<std::string>;
+      const auto base = base::PartitionOfHash(base::HashKey("default", "counter")).value();
+      for (int n = 0; found->size() < size_t{kKeys}; ++n) {
+        std::string key = absl::StrCat("k", n);
+        const auto at = base::PartitionOfHash(base::HashKey("default", key)).value();
+        if ((at - base) % 1024 == 0) found->push_back(std::move(key));
+      }
+      return found;
+    }();
+    return *keys;
+  }
   static std::vector<base::PartitionId> Partitions() {
+    const auto base = base::PartitionOfHash(base::HashKey("default", "counter")).value();
     std::vector<base::PartitionId> partitions;
-    for (const std::string& key : Keys()) {
-      partitions.push_back(base::PartitionOfHash(base::HashKey("default", key)));
+    for (uint32_t step = 0; step < 4; ++step) {
+      partitions.push_back(
+          base::PartitionId(static_cast<uint16_t>((base + 1024 * step) % base::kPartitionCount)));
     }
     return partitions;
   }
@@ -112,8 +128,7 @@ class Trial {
   void NextOperation() {
     if (stopping_) return;
     auto call = std::make_shared<Call>();
-    const std::vector<std::string> keys = Keys();
-    call->key = keys[static_cast<size_t>(world_.Pick(static_cast<int>(keys.size()) - 1))];
+    call->key = Keys()[static_cast<size_t>(world_.Pick(int{kKeys}))];
     call->start = history_.Begin(call->key);
     const double draw = world_.Random();
     OpKind& kind = call->operation.kind;
@@ -226,22 +241,25 @@ class Trial {
   }
 
   void CheckAtRest() {
-    for (const std::string& key : Keys()) {
-      if (key == "counter") continue;
-      auto call = std::make_shared<Call>();
-      call->key = key;
-      call->start = history_.Begin(key);
-      bool answered = false;
-      for (int attempt = 0; attempt < 20 && !answered; ++attempt) {
-        call->done = false;
-        Send(call, [&](OperationResult result) {
-          answered = result.status.ok();
-          if (answered) Note(*call, result);
+    std::vector<std::string> left = Keys();
+    for (int attempt = 0; attempt < 10 && !left.empty(); ++attempt) {
+      auto again = std::make_shared<std::vector<std::string>>();
+      for (const std::string& key : left) {
+        auto call = std::make_shared<Call>();
+        call->key = key;
+        call->start = history_.Begin(key);
+        Send(call, [this, call, again](OperationResult result) {
+          if (result.status.ok()) {
+            Note(*call, result);
+          } else {
+            again->push_back(call->key);
+          }
         });
-        world_.RunFor(absl::Milliseconds(1200));
       }
-      if (!answered) history_.Add(absl::StrCat(key, ": no answer at rest"));
+      world_.RunFor(absl::Milliseconds(1200));
+      left = *again;
     }
+    for (const std::string& key : left) history_.Add(absl::StrCat(key, ": no answer at rest"));
   }
 
   const TrialOptions options_;
