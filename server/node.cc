@@ -75,7 +75,7 @@ absl::StatusOr<std::string> FirstLineOf(const std::string& path) {
 
 // The services of one listener: gRPC binds an instance to one server.
 struct ListenerServices {
-  std::unique_ptr<service::CacheService> cache;
+  std::unique_ptr<service::CacheGrpcService> cache;
   std::unique_ptr<service::TopologyService> topology;
   std::unique_ptr<service::AdminService> admin;
   std::unique_ptr<service::HealthService> health;
@@ -84,12 +84,16 @@ struct ListenerServices {
 
   std::vector<ServedService> Served() const {
     std::vector<ServedService> served;
+    if (cache != nullptr) {
+      served.push_back({cache->service(), [raw = cache.get()](auto* queue, base::Gate* calls) {
+                          raw->Serve(queue, calls);
+                        }});
+    }
     const auto add = [&served](auto& service) {
       if (service == nullptr) return;
-      served.push_back(
-          {service->service(), [raw = service.get()](auto* queue) { raw->Start(queue); }});
+      served.push_back({service->service(),
+                        [raw = service.get()](auto* queue, base::Gate*) { raw->Start(queue); }});
     };
-    add(cache);
     add(topology);
     add(admin);
     add(health);
@@ -307,7 +311,7 @@ absl::Status NodeImpl::Listen() {
 absl::Status NodeImpl::ListenOn(const ListenerOptions& options) {
   const bool peer = options.name == "peer";
   ListenerServices services;
-  services.cache = std::make_unique<service::CacheService>(
+  services.cache = std::make_unique<service::CacheGrpcService>(
       handler_.get(), peer ? routing::Hop::kLast : routing::Hop::kFirst);
   services.health = std::make_unique<service::HealthService>();
   if (peer) {

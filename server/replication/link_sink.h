@@ -1,7 +1,7 @@
 // Where the messages of PeerService.Link go: service/ receives them, replication implements this.
 //
-// Thread safety: OnMessage is called by the I/O thread of the link, in the order of the link; links
-// of several nodes run at once. Neither call may block.
+// Thread safety: called by the I/O thread of the link, in the order of the link; links of several
+// nodes run at once. Neither call may block.
 #pragma once
 
 #include "absl/status/status.h"
@@ -13,11 +13,12 @@ namespace atoll::replication {
 class LinkSink {
  public:
   virtual ~LinkSink() = default;
-  // FAILED_PRECONDITION if the caller means another cluster or another incarnation of this node:
-  // the link is then ended with this status.
+  // The first message's hello. Not OK (FAILED_PRECONDITION: another cluster, or meant for an
+  // earlier process on this address): end the stream with it. OK: answer one LinkResponse, and keep
+  // the stream open without any further answer.
   virtual absl::Status OnHello(const internal::v1::LinkHello& hello) = 0;
-  // Called for each message of a link whose hello was accepted.
-  virtual void OnMessage(base::Incarnation from, const internal::v1::PeerMessage& message) = 0;
+  // Each message of the stream, the first too.
+  virtual void OnMessages(base::Incarnation from, const internal::v1::LinkRequest& request) = 0;
 };
 
 }  // namespace atoll::replication

@@ -21,6 +21,7 @@
 #include "atoll/internal/v1/peer.pb.h"
 #include "base/mutex.h"
 #include "server/cluster/cluster_view.h"
+#include "server/replication/link_sink.h"
 #include "server/replication/replicator.h"
 
 namespace atoll::rpc {
@@ -32,18 +33,6 @@ namespace atoll::replication {
 // What a message on a Link may take: a record with the largest value. A server of PeerService
 // must accept as much.
 inline constexpr int kMaxLinkMessageBytes = 80 << 20;
-
-// Whoever serves PeerService.Link hands it what comes in.
-class LinkSink {
- public:
-  virtual ~LinkSink() = default;
-  // The first message's hello. Not OK (FAILED_PRECONDITION: another cluster, or meant for an
-  // earlier process on this address): end the stream with it. OK: answer one LinkResponse, and
-  // keep the stream open without any further answer.
-  virtual absl::Status OnHello(const internal::v1::LinkHello& hello) = 0;
-  // Each message of the stream, the first too, one at a time and in order.
-  virtual void OnMessages(base::Incarnation from, const internal::v1::LinkRequest& request) = 0;
-};
 
 struct PeerLinksOptions {
   base::Incarnation self;

@@ -62,9 +62,7 @@ class PeerService::Link final : public rpc::Tag {
   }
 
   void Deliver() {
-    for (const internal::v1::PeerMessage& message : request_.messages()) {
-      owner_->sink_->OnMessage(from_, message);
-    }
+    owner_->sink_->OnMessages(from_, request_);
     request_.Clear();
     Read();
   }
