@@ -45,7 +45,7 @@ class Cleaner {
     bool surveying = false;
     std::array<uint64_t, 4> bytes_by_frequency{};
     uint32_t threshold = 1;
-    uint64_t budget = 0;  // bytes that may still stay
+    uint64_t budget = 0;     // bytes that may still stay
     uint32_t moved = 0;      // bytes of this source that stay
     uint64_t reclaimed = 0;  // what was dead counts once its segment is free
   };

@@ -481,7 +481,7 @@ INSTANTIATE_TEST_SUITE_P(
                  .largest = 20'000,
                  .roomy = false,
                  .commit_lag = 20'000}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
 }  // namespace atoll::store
