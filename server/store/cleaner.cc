@@ -104,6 +104,7 @@ bool Cleaner::StartEvictionLocked() {
 }
 
 bool Cleaner::StartCompactionLocked(base::CacheSeconds now) {
+  if (now < next_search_) return false;
   Shard& shard = tables_.shards[expiry_shard_];
   base::MutexLock lock(shard.mu);
   if (expiry_cursor_ == 0) shard.SealAged(now);
@@ -112,7 +113,10 @@ bool Cleaner::StartCompactionLocked(base::CacheSeconds now) {
     source = shard.TakeExpired(now, &expiry_cursor_, kSearchedSegments);
   }
   if (source.segment == kNoSegment) {
-    if (expiry_cursor_ == 0) expiry_shard_ = (expiry_shard_ + 1) % tables_.shards.size();
+    if (expiry_cursor_ == 0 && ++expiry_shard_ == tables_.shards.size()) {
+      expiry_shard_ = 0;
+      next_search_ = now + 1;
+    }
     return false;
   }
   StartLocked(compact_, Kind::kCompact, &shard);
@@ -275,12 +279,11 @@ bool Cleaner::Maintain() {
     RunLocked(compact_, /*until_room=*/false);
     return true;
   }
-  const bool searched_all = expiry_shard_ == 0 && expiry_cursor_ == 0;
-  return WarmPassLocked(now) || !searched_all;
+  return WarmPassLocked(now) || now >= next_search_;
 }
 
 bool Cleaner::WarmPassLocked(base::CacheSeconds now) {
-  if (!tables_.HasSink()) return false;
+  if (!tables_.HasSink() || now < next_warm_pass_) return false;
   Shard::Sealed at;
   {
     Shard& shard = tables_.shards[warm_shard_];
@@ -289,8 +292,10 @@ bool Cleaner::WarmPassLocked(base::CacheSeconds now) {
   }
   if (at.segment == kNoSegment) {
     warm_cursor_ = 0;
-    warm_shard_ = (warm_shard_ + 1) % tables_.shards.size();
-    return warm_shard_ != 0;
+    if (++warm_shard_ < tables_.shards.size()) return true;
+    warm_shard_ = 0;
+    next_warm_pass_ = now + 1;
+    return false;
   }
   SegmentInfo& info = tables_.segments[at.segment];
   const uint32_t generation = info.generation.load(std::memory_order_relaxed);

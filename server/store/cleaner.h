@@ -74,9 +74,11 @@ class Cleaner {
   base::Mutex mu_;
   Job evict_ ABSL_GUARDED_BY(mu_);
   Job compact_ ABSL_GUARDED_BY(mu_);
-  // Jobs in a row that gave nothing back, and since when something did.
+  // Jobs in a row that gave nothing back.
   uint64_t fruitless_ ABSL_GUARDED_BY(mu_) = 0;
-  // Where the searches of Maintain stand.
+  // Where the searches of Maintain stand, and when they begin anew: not twice in a second.
+  base::CacheSeconds next_search_ ABSL_GUARDED_BY(mu_) = 0;
+  base::CacheSeconds next_warm_pass_ ABSL_GUARDED_BY(mu_) = 0;
   size_t expiry_shard_ ABSL_GUARDED_BY(mu_) = 0;
   size_t expiry_cursor_ ABSL_GUARDED_BY(mu_) = 0;
   size_t warm_shard_ ABSL_GUARDED_BY(mu_) = 0;
