@@ -80,8 +80,16 @@ int RunLine(const std::vector<std::string>& arguments, Context& context) {
   } catch (const CLI::Success& help) {
     app.exit(help, context.out(), context.err());
   } catch (const CLI::ParseError& wrong) {
-    context.Begin(VerbOf(app));
-    context.Fail(kExitRefused, wrong.what());
+    const std::string verb = VerbOf(app);
+    const std::vector<std::string> unknown = app.remaining();
+    context.Begin(verb);
+    if (verb.empty() && !unknown.empty()) {
+      context.Fail(kExitRefused, "no such command: " + unknown.front() + "; see atoll --help");
+    } else if (verb.empty() && arguments.empty()) {
+      context.Fail(kExitRefused, "a command is required; see atoll --help");
+    } else {
+      context.Fail(kExitRefused, wrong.what());
+    }
   }
   context.out().flush();
   return context.exit_code();

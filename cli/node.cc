@@ -90,10 +90,10 @@ void AddNode(CLI::App& app, Context& context) {
   node->group(kClusterGroup);
   node->fallthrough();
   node->require_subcommand(1);
-  AddCommand(*node, context, "list", "Show all nodes", "", [&context] { List(context); });
+  AddCommand(*node, context, "list", "Show all nodes", "Commands", [&context] { List(context); });
 
   const auto arguments = std::make_shared<Arguments>();
-  CLI::App* drain = AddCommand(*node, context, "drain", "Move every copy off a node", "",
+  CLI::App* drain = AddCommand(*node, context, "drain", "Move every copy off a node", "Commands",
                                [&context, arguments] { Drain(context, *arguments); });
   drain->add_option("NAME", arguments->name, "The node")->required();
   drain->add_flag("--undo", arguments->undo, "Take a drain back");

@@ -159,18 +159,19 @@ void AddNs(CLI::App& app, Context& context) {
 
   const auto created = std::make_shared<Arguments>();
   CLI::App* create =
-      AddCommand(*ns, context, "create", "Make a namespace", "", [&context, created] {
+      AddCommand(*ns, context, "create", "Make a namespace", "Commands", [&context, created] {
         Backend* backend = context.backend();
         if (backend == nullptr) return;
         PrintOne(context, backend->CreateNamespace(created->name, created->Settings()));
       });
   AddSettings(*create, *created);
 
-  AddCommand(*ns, context, "list", "Show all namespaces", "", [&context] { List(context); });
+  AddCommand(*ns, context, "list", "Show all namespaces", "Commands",
+             [&context] { List(context); });
 
   const auto changed = std::make_shared<Arguments>();
-  CLI::App* set =
-      AddCommand(*ns, context, "set", "Change settings of a namespace", "", [&context, changed] {
+  CLI::App* set = AddCommand(
+      *ns, context, "set", "Change settings of a namespace", "Commands", [&context, changed] {
         Backend* backend = context.backend();
         if (backend == nullptr) return;
         PrintOne(context, backend->UpdateNamespace(changed->name, changed->Settings()));
@@ -178,8 +179,8 @@ void AddNs(CLI::App& app, Context& context) {
   AddSettings(*set, *changed);
 
   const auto dropped = std::make_shared<Arguments>();
-  CLI::App* drop = AddCommand(*ns, context, "drop", "Remove a namespace and everything in it", "",
-                              [&context, dropped] { Drop(context, *dropped); });
+  CLI::App* drop = AddCommand(*ns, context, "drop", "Remove a namespace and everything in it",
+                              "Commands", [&context, dropped] { Drop(context, *dropped); });
   drop->add_option("NAME", dropped->name, "The namespace")->required();
   drop->add_flag("-y,--yes", dropped->yes, "Do not ask");
 }

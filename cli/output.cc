@@ -20,7 +20,9 @@ size_t Width(std::string_view text) {
 }
 
 bool LooksNumeric(std::string_view cell) {
-  return cell.empty() || cell == "-" || (cell[0] >= '0' && cell[0] <= '9');
+  if (cell.empty() || cell == "-") return true;
+  // An address is none.
+  return cell[0] >= '0' && cell[0] <= '9' && cell.find(':') == std::string_view::npos;
 }
 
 // The length of the UTF-8 character at the front of `bytes`; 0 if there is none.
@@ -58,13 +60,13 @@ void Table::Print(std::ostream& out) const {
   std::vector<bool> right;
   for (size_t i = 0; i < header_.size(); ++i) {
     size_t width = Width(header_[i]);
-    bool numeric = i > 0;
+    size_t numeric = 0;
     for (const std::vector<std::string>& row : rows_) {
       width = std::max(width, Width(row[i]));
-      numeric = numeric && LooksNumeric(row[i]);
+      numeric += LooksNumeric(row[i]) ? 1 : 0;
     }
     widths.push_back(width);
-    right.push_back(numeric);
+    right.push_back(i > 0 && numeric * 10 >= rows_.size() * 9);
   }
   const auto print = [&](const std::vector<std::string>& row) {
     std::string line;

@@ -17,8 +17,8 @@ using Json = nlohmann::ordered_json;
 
 enum class Format { kTable, kJson, kRaw };
 
-// Columns of text, as wide as their widest cell; columns whose cells are all numbers stand to the
-// right.
+// Columns of text, as wide as their widest cell; columns whose cells are numbers, nine of ten at
+// least, stand to the right.
 class Table {
  public:
   explicit Table(std::vector<std::string> header) : header_(std::move(header)) {}

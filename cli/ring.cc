@@ -122,10 +122,12 @@ void PrintNodes(Context& context, const Topology& topology) {
   }
   context.Print(table);
   if (context.format() == Format::kTable && unowned > 0) {
-    context.out() << unowned << " partitions have no primary\n";
+    context.out() << unowned << (unowned == 1 ? " partition has" : " partitions have")
+                  << " no primary\n";
   }
   if (context.format() == Format::kTable && copying > 0) {
-    context.out() << copying << " partitions are being copied\n";
+    context.out() << copying << (copying == 1 ? " partition is" : " partitions are")
+                  << " being copied\n";
   }
 }
 

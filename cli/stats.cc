@@ -86,7 +86,10 @@ std::vector<Figure> Figures() {
 
 void PrintStatsTable(Context& context, const std::vector<NodeAnswer>& nodes) {
   std::vector<std::string> header = {""};
-  for (const NodeAnswer& node : nodes) header.push_back(node.node.name);
+  for (const NodeAnswer& node : nodes) {
+    const bool down = node.node.state == NodeState::kDown;
+    header.push_back(node.node.name + (down ? " (down)" : ""));
+  }
   Table table(header);
   for (const Figure& figure : Figures()) {
     std::vector<std::string> row = {figure.label};
@@ -147,7 +150,9 @@ void Look(Context& context, Backend& backend, bool clear) {
   }
   context.out().flush();
   for (const NodeAnswer& node : *nodes) {
-    if (!node.stats.ok()) context.Fail(node.stats.status(), node.node.name);
+    // That a node is down is an answer, not a failure to get one.
+    const bool known_down = node.node.state == NodeState::kDown;
+    if (!node.stats.ok() && !known_down) context.Fail(node.stats.status(), node.node.name);
   }
 }
 

@@ -145,7 +145,7 @@ void Controller::Committed(PlacementMap map) {
   std::erase_if(leaving_, forgotten);
 }
 
-std::optional<PlacementMap> Controller::FirstMap() {
+std::optional<PlacementMap> Controller::FirstMap() const {
   if (living_.size() < options_.initial_nodes || living_.empty()) return std::nullopt;
   PlacementMap map;
   map.version = current_.version + 1;
@@ -156,7 +156,8 @@ std::optional<PlacementMap> Controller::FirstMap() {
     map.members.push_back(MemberOf(node.descriptor));
   }
   SortMembers(map);
-  map = ring::FirstAssignment(std::move(map), Random());
+  uint64_t state = random_state_;
+  map = ring::FirstAssignment(std::move(map), NextRandom(state));
   if (map.partitions.empty()) return std::nullopt;
   // Versions of what is on disk must lie below those to come.
   for (const DiskCopyInfo& copy : options_.standalone_copies) {
