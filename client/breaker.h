@@ -1,6 +1,7 @@
 // Which nodes to leave alone for a while.
 //
-// A node is out after 5 errors in a row, or when half of its last 20 answers were errors: for 1 s
+// A node is out after 5 errors in a row, or when half of its last 20 answers (counted from its
+// first error) were errors: for 1 s
 // at first, twice as long each time it fails its trial, at most 30 s. When its time is over one
 // operation is let through as a trial; it decides. Never more than half of the nodes are out:
 // rather than leave most of the cluster alone for an error that may be the client's own, it asks.

@@ -145,7 +145,7 @@ void Controller::Committed(PlacementMap map) {
   std::erase_if(leaving_, forgotten);
 }
 
-std::optional<PlacementMap> Controller::FirstMap() const {
+std::optional<PlacementMap> Controller::FirstMap() {
   if (living_.size() < options_.initial_nodes || living_.empty()) return std::nullopt;
   PlacementMap map;
   map.version = current_.version + 1;
@@ -156,8 +156,7 @@ std::optional<PlacementMap> Controller::FirstMap() const {
     map.members.push_back(MemberOf(node.descriptor));
   }
   SortMembers(map);
-  uint64_t state = random_state_;
-  map = ring::FirstAssignment(std::move(map), NextRandom(state));
+  map = ring::FirstAssignment(std::move(map), Random());
   if (map.partitions.empty()) return std::nullopt;
   // Versions of what is on disk must lie below those to come.
   for (const DiskCopyInfo& copy : options_.standalone_copies) {

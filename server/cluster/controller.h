@@ -95,7 +95,7 @@ class Controller {
   };
 
   bool IsLiving(base::Incarnation node) const { return living_.contains(node); }
-  std::optional<ring::PlacementMap> FirstMap() const;
+  std::optional<ring::PlacementMap> FirstMap();
   void Join(ring::PlacementMap& map);
   void DeclareDeaths(ring::PlacementMap& map);
   void ApplyStates(ring::PlacementMap& map);

@@ -7,6 +7,8 @@ namespace {
 
 // More than this between two ticks, and this process was itself not running.
 constexpr absl::Duration kAway = absl::Milliseconds(150);
+// A peer that has never answered may be starting, and its first link too.
+constexpr absl::Duration kFirstAnswer = absl::Seconds(2);
 // Of the dead, their last acknowledgement is kept; no grace period reaches back so many.
 constexpr size_t kMaxPeers = 1024;
 
@@ -124,6 +126,7 @@ bool PeerTable::Silent(base::Incarnation node, absl::Duration now) const {
   if (at == peers_.end() || !at->second.live) return true;
   const Peer& peer = at->second;
   const absl::Duration owed = now - peer.unacked_since;
+  if (peer.counted_sent == -absl::InfiniteDuration()) return owed > kFirstAnswer;
   return (owed > times_.silent_after && now - peer.heard_at > times_.silent_after) ||
          owed > times_.lease;
 }

@@ -146,7 +146,10 @@ void Partition::BecomePrimary(bool fresh, Finish* finish) {
     takeover_.grace_until =
         context_->peers->LastAcknowledged(last_primary_) + context_->options.grace;
   }
-  if (fresh && context_->disk != nullptr) {
+  // A revival seats one node (R9). Where several begin together nobody has more than the others.
+  if (fresh && context_->disk != nullptr && placement_.isr.size() > 1) {
+    finish->Add([disk = context_->disk, id = id_] { disk->Drop(id); });
+  } else if (fresh && context_->disk != nullptr) {
     takeover_.loading = true;
     finish->Add([disk = context_->disk, id = id_, reset = placement_.reset_epoch,
                  epoch = placement_.epoch, this] {

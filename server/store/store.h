@@ -52,7 +52,7 @@ struct Key {
 };
 
 struct EntryMeta {
-  base::Version version;
+  base::Version version = {};
   base::CacheSeconds expiry = 0;  // 0: never
   uint32_t max_idle = 0;          // seconds; 0: no limit
   uint32_t flags = 0;
@@ -110,8 +110,8 @@ struct ScanOptions {
   uint64_t max_bytes = 1 << 20;
   bool with_values = true;
   // Of all namespaces if 0.
-  base::NamespaceId ns;
-  std::string_view prefix;
+  base::NamespaceId ns = {};
+  std::string_view prefix = {};
 };
 
 // A page of a partition. An entry that lives throughout a walk is listed exactly once.

@@ -120,7 +120,7 @@ TEST_F(LimitsTest, AMultiCallTakesTenThousandKeys) {
   grpc::ClientContext context;
   SetDeadline(context);
   v1::MultiGetResponse response;
-  ExpectRefused(stub_->MultiGet(&context, request, &response), "keys: 10001 keys, limit 10000");
+  ExpectRefused(stub_->MultiGet(&context, request, &response), "keys: 10001, limit 10000");
   request.mutable_keys()->RemoveLast();
   grpc::ClientContext again;
   SetDeadline(again);
@@ -169,7 +169,24 @@ TEST_F(LimitsTest, AUnaryGetOfALargeValueSaysToUseAStream) {
   v1::SetRequest set;
   set.set_key("large");
   set.set_value(value);
-  ASSERT_TRUE(Set(set).ok());
+  ExpectRefused(Set(set), "value: 3145728 bytes, limit 1048576");
+  {
+    grpc::ClientContext context;
+    SetDeadline(context);
+    v1::SetStreamResponse response;
+    auto writer = stub_->SetStream(&context, &response);
+    v1::SetStreamRequest message;
+    message.mutable_header()->mutable_set()->set_key("large");
+    message.mutable_header()->set_size(value.size());
+    writer->Write(message);
+    for (size_t at = 0; at < value.size(); at += 256 << 10) {
+      message.set_chunk(value.substr(at, 256 << 10));
+      writer->Write(message);
+    }
+    writer->WritesDone();
+    const grpc::Status stored = writer->Finish();
+    ASSERT_TRUE(stored.ok()) << stored.error_message();
+  }
   v1::GetRequest get;
   get.set_key("large");
   v1::GetResponse got;

@@ -36,6 +36,7 @@ absl::StatusOr<std::unique_ptr<TestCluster>> TestCluster::Start(const TestCluste
   if (!options.standalone) {
     auto etcd = EtcdProcess::Start(cluster->folder_ + "/etcd");
     if (!etcd.ok()) {
+      ADD_FAILURE() << etcd.status();
       return etcd.status();
     }
     cluster->etcd_ = *std::move(etcd);

@@ -25,7 +25,8 @@ void World::OnAsk(int slot, internal::v1::AskControllerRequest request,
       CarryOut(change);
       added = added || change.add() != 0;
     }
-    if (added && Random() < options_.spite) {
+    if (added && spites_ < options_.max_spites && Random() < options_.spite) {
+      ++spites_;
       Isolate(slot, absl::Seconds(2), true);
       After(absl::Milliseconds(300), [this, slot] { DeclareDead(slot); });
     }

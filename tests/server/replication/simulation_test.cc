@@ -1,6 +1,7 @@
 // The production replicators against faults from a seed (world.h), checked by what clients saw
 // (history.h): no acknowledged write is lost, nothing older is read, no request is applied twice.
-// And each rule is switched off in turn: the same faults must then be seen to do harm.
+// And rules are switched off in turn: the same faults must then be seen to do harm. (R3, R4 and R6
+// are punished too seldom to be waited for: rules_test.cc.)
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -278,7 +279,7 @@ uint64_t Environment(const char* name, uint64_t otherwise) {
 
 TEST(Simulation, NothingAcknowledgedIsLostAndNothingOlderIsRead) {
   const uint64_t first = Environment("ATOLL_SIM_SEED", 1);
-  const uint64_t runs = Environment("ATOLL_SIM_RUNS", 10);
+  const uint64_t runs = Environment("ATOLL_SIM_RUNS", 8);
   uint64_t acknowledged = 0;
   uint64_t reads = 0;
   for (uint64_t seed = first; seed < first + runs; ++seed) {
@@ -298,7 +299,6 @@ TEST(Simulation, NothingAcknowledgedIsLostAndNothingOlderIsRead) {
 
 struct Mutation {
   const char* name;
-  // R4 and R6 are about replicas beside the new primary.
   uint32_t copies;
   Rules rules;
 };
@@ -321,12 +321,9 @@ TEST_P(MutatedSimulation, IsCaught) {
 
 INSTANTIATE_TEST_SUITE_P(Rules, MutatedSimulation,
                          ::testing::Values(Mutation{"R2", 2, {.r2_wait_for_replicas = false}},
-                                           Mutation{"R3Union", 2, {.r3_union = false}},
-                                           Mutation{"R4", 3, {.r4_reject_lower_epochs = false}},
                                            Mutation{"R5Lease", 2, {.r5_lease = false}},
                                            Mutation{
                                                "R5Commit", 2, {.reads_wait_for_commit = false}},
-                                           Mutation{"R6", 3, {.r6_takeover = false}},
                                            Mutation{"R7", 2, {.r7_copy_before_in_sync = false}},
                                            Mutation{"Grace", 2, {.grace = false}}),
                          [](const auto& info) { return info.param.name; });

@@ -31,6 +31,7 @@ struct WorldOptions {
   // How often the asker is cut off from everyone the moment that its request for a new member is
   // carried out: faults come when they hurt.
   double spite = 0.1;
+  int max_spites = 1'000'000;
 };
 
 class World {
@@ -124,6 +125,7 @@ class World {
   ring::PlacementMap map_;
   std::set<base::Incarnation> declared_dead_;
   uint64_t next_incarnation_ = 1000;
+  int spites_ = 0;
   // Network, by (from place, to place).
   std::map<std::pair<int, int>, absl::Duration> cut_until_;
   std::map<std::pair<int, int>, absl::Duration> last_delivery_;

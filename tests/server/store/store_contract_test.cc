@@ -20,6 +20,16 @@ using base::Version;
 
 constexpr PartitionId kPartition{5};
 
+class RecordingSink final : public WarmSink {
+ public:
+  void OfferWarm(const ScannedEntry& entry) override {
+    offered.insert(std::string(entry.key));
+    values_right = values_right && entry.value.Flatten() == "value of " + std::string(entry.key);
+  }
+  std::multiset<std::string> offered;
+  bool values_right = true;
+};
+
 class StoreContract : public testing::Test {
  protected:
   void SetUp() override { Open(kMinMemoryBytes); }
@@ -268,6 +278,18 @@ TEST_F(StoreContract, MetadataOnlyLeavesTheValue) {
   EXPECT_EQ(found.value.size(), 0u);
 }
 
+TEST_F(StoreContract, MaintainComesToRest) {
+  RecordingSink sink;
+  store_->SetWarmSink(&sink);
+  for (int i = 0; i < 5000; ++i) Put("k" + std::to_string(i), i + 1, std::string(1000, 'x'));
+  for (int second = 0; second < 200; ++second) {
+    clock_.Advance(absl::Seconds(1));
+    int slices = 0;
+    while (store_->Maintain()) ASSERT_LT(++slices, 2000) << "the node's thread would spin";
+  }
+  store_->SetWarmSink(nullptr);
+}
+
 TEST_F(StoreContract, FlushHidesWhatIsOlder) {
   Put("old", 1, "1");
   Put("new", 9, "9");
@@ -492,16 +514,6 @@ TEST_F(StoreContract, PinnedValuesStayWhileTheRestIsEvicted) {
     EXPECT_TRUE(Pattern::Matches(found.meta.flags, found.value));
   }
 }
-
-class RecordingSink final : public WarmSink {
- public:
-  void OfferWarm(const ScannedEntry& entry) override {
-    offered.insert(std::string(entry.key));
-    values_right = values_right && entry.value.Flatten() == "value of " + std::string(entry.key);
-  }
-  std::multiset<std::string> offered;
-  bool values_right = true;
-};
 
 TEST_F(StoreContract, OffersWhatWasReadAfterItsWriteOnce) {
   RecordingSink sink;

@@ -28,9 +28,9 @@ namespace atoll::store {
 #define ATOLL_STORE_TEST_SLOW 1
 #endif
 #ifdef ATOLL_STORE_TEST_SLOW
-inline constexpr uint64_t kOperations = 100'000;
+inline constexpr uint64_t kOperations = 1'000'000;
 #else
-inline constexpr uint64_t kOperations = 2'000'000;
+inline constexpr uint64_t kOperations = 1'000'000;
 #endif
 
 // From ATOLL_TEST_SEED, else random; printed, so that a failure can be run again.

@@ -1,0 +1,337 @@
+#include "server/store/cleaner.h"
+
+#include <algorithm>
+
+namespace atoll::store {
+namespace {
+
+constexpr int kSliceEntries = 64;
+constexpr size_t kSearchedSegments = 64;
+constexpr uint32_t kWarmAgeSeconds = 60;
+
+}  // namespace
+
+Cleaner::Cleaner(Tables* tables)
+    : tables_(*tables), low_water_(std::max<uint32_t>(4, tables->arena->segment_count() / 128)) {}
+
+void Cleaner::Help() {
+  if (!mu_.TryLock()) return;
+  SliceLocked(/*always=*/false);
+  mu_.Unlock();
+}
+
+void Cleaner::Trim() {
+  if (!mu_.TryLock()) return;
+  SliceLocked(/*always=*/true);
+  mu_.Unlock();
+}
+
+bool Cleaner::MakeRoom(bool for_pages) {
+  base::MutexLock lock(mu_);
+  uint64_t segments = 0;
+  for (Shard& shard : tables_.shards) {
+    base::MutexLock shard_lock(shard.mu);
+    segments += shard.SealedCount();
+  }
+  // Every segment tried twice, to no avail: the rest is pinned, not committed, or under its share.
+  const uint64_t most_fruitless = 2 * segments + 2 * tables_.shards.size() + 2;
+  fruitless_ = 0;
+  while (tables_.arena->Available() == 0 && !(for_pages && tables_.pages->FreePages() > 0)) {
+    if (!SliceLocked(/*always=*/true) || fruitless_ > most_fruitless) return false;
+  }
+  return true;
+}
+
+bool Cleaner::SliceLocked(bool always) {
+  if (!always && !MemoryIsLow()) return false;
+  if (!evict_.active && !StartEvictionLocked()) return false;
+  RunLocked(evict_, /*until_room=*/true);
+  return true;
+}
+
+void Cleaner::StartLocked(Job& job, Kind kind, Shard* shard) {
+  job.active = true;
+  job.kind = kind;
+  job.shard = shard;
+  job.sources.clear();
+  job.source = 0;
+  job.offset = 0;
+  job.surveying = kind == Kind::kEvictMain;
+  job.bytes_by_frequency.fill(0);
+  job.threshold = 1;
+  job.budget = 0;
+  job.moved = 0;
+  job.reclaimed = 0;
+}
+
+bool Cleaner::StartEvictionLocked() {
+  // The shard that holds the most; one that gave nothing stands back.
+  Shard* shard = nullptr;
+  uint64_t most = 0;
+  for (Shard& candidate : tables_.shards) {
+    const uint64_t bytes = candidate.Bytes() >> std::min(candidate.fruitless, 40u);
+    if (bytes > most || (shard == nullptr && candidate.Bytes() > 0)) {
+      most = bytes;
+      shard = &candidate;
+    }
+  }
+  if (shard == nullptr) return false;
+  SizeGhostLocked(*shard);
+  base::MutexLock lock(shard->mu);
+  const Shard::Sealed half_dead = shard->TakeHalfDead();
+  if (half_dead.segment != kNoSegment) {
+    StartLocked(evict_, Kind::kCompact, shard);
+    evict_.sources.push_back(half_dead);
+    return true;
+  }
+  Queue queue = Policy::Victim(shard->BytesOf(Queue::kSmall), shard->BytesOf(Queue::kMain));
+  Shard::Sealed oldest = shard->TakeOldest(queue);
+  if (oldest.segment == kNoSegment) {
+    queue = queue == Queue::kSmall ? Queue::kMain : Queue::kSmall;
+    oldest = shard->TakeOldest(queue);
+    if (oldest.segment == kNoSegment) return false;
+  }
+  StartLocked(evict_, queue == Queue::kSmall ? Kind::kEvictSmall : Kind::kEvictMain, shard);
+  evict_.sources.push_back(oldest);
+  if (queue == Queue::kMain) {
+    while (evict_.sources.size() < Policy::kMainSegments) {
+      const Shard::Sealed next = shard->TakeOldest(queue, /*seal_open=*/false);
+      if (next.segment == kNoSegment) break;
+      evict_.sources.push_back(next);
+    }
+  }
+  return true;
+}
+
+bool Cleaner::StartCompactionLocked(base::CacheSeconds now) {
+  if (now < next_search_) return false;
+  Shard& shard = tables_.shards[expiry_shard_];
+  base::MutexLock lock(shard.mu);
+  if (expiry_cursor_ == 0) shard.SealAged(now);
+  Shard::Sealed source = shard.TakeHalfDead();
+  if (source.segment == kNoSegment) {
+    source = shard.TakeExpired(now, &expiry_cursor_, kSearchedSegments);
+  }
+  if (source.segment == kNoSegment) {
+    if (expiry_cursor_ == 0 && ++expiry_shard_ == tables_.shards.size()) {
+      expiry_shard_ = 0;
+      next_search_ = now + 1;
+    }
+    return false;
+  }
+  StartLocked(compact_, Kind::kCompact, &shard);
+  compact_.sources.push_back(source);
+  return true;
+}
+
+void Cleaner::SizeGhostLocked(Shard& shard) {
+  const uint64_t wanted = shard.items.load(std::memory_order_relaxed);
+  base::MutexLock lock(shard.mu);
+  const uint64_t have = shard.ghost.capacity();
+  if (have * 2 >= wanted && have <= wanted * 4 + 1024) return;
+  const uint64_t room = uint64_t{tables_.arena->Available()} * tables_.arena->segment_bytes();
+  if (wanted > have && (wanted - have) * 5 > room) return;  // when there is room
+  const int64_t before = shard.ghost.bytes();
+  shard.ghost.Resize(wanted + wanted / 8);
+  tables_.arena->Charge(shard.ghost.bytes() - before);
+}
+
+void Cleaner::RunLocked(Job& job, bool until_room) {
+  const base::CacheSeconds now = tables_.Now();
+  for (int i = 0; i < kSliceEntries && job.active; ++i) {
+    const Shard::Sealed& source = job.sources[job.source];
+    const SegmentInfo& info = tables_.segments[source.segment];
+    // Wholly dead needs no walk; acquire: see SegmentInfo::dead.
+    const bool dead = job.offset == 0 && info.dead.load(std::memory_order_acquire) >= source.used;
+    if (job.offset >= source.used || dead) {
+      NextSourceLocked(job);
+      continue;
+    }
+    uint32_t bytes = 0;
+    const Fate fate = CleanLocked(job, source.segment, job.offset, now, &bytes);
+    if (fate == Fate::kMustStay) {
+      // Not committed yet, or nowhere to go: the segment waits, with what is left in it.
+      base::MutexLock lock(job.shard->mu);
+      job.shard->PutBack(source.segment);
+      job.sources.erase(job.sources.begin() + static_cast<std::ptrdiff_t>(job.source));
+      job.offset = 0;
+      job.moved = 0;
+      if (job.source == job.sources.size()) FinishLocked(job);
+      continue;
+    }
+    job.offset += bytes;
+    if (fate == Fate::kStays) job.moved += bytes;
+    if (fate == Fate::kGone && !job.surveying) {
+      job.reclaimed += bytes;
+      // Large values give many pages at once: no more than is needed.
+      if (until_room && !MemoryIsLow()) break;
+    }
+  }
+}
+
+void Cleaner::NextSourceLocked(Job& job) {
+  if (!job.surveying) {
+    job.reclaimed += job.sources[job.source].used - job.moved;
+    base::MutexLock lock(job.shard->mu);
+    job.shard->Release(job.sources[job.source].segment);
+  }
+  job.moved = 0;
+  ++job.source;
+  job.offset = 0;
+  if (job.source < job.sources.size()) return;
+  if (!job.surveying) {
+    FinishLocked(job);
+    return;
+  }
+  uint64_t weight = 0;
+  for (const uint64_t bytes : job.bytes_by_frequency) weight += bytes;
+  const uint64_t segments = uint64_t{tables_.arena->segment_bytes()} * job.sources.size();
+  job.budget = std::max(weight, segments) / Policy::kMainSegments * (Policy::kMainSegments - 1);
+  job.threshold = Policy::ThresholdOf(job.bytes_by_frequency, job.budget);
+  // More frequent entries come first: what is left of the budget is the threshold's.
+  for (uint32_t frequency = job.threshold + 1; frequency < 4; ++frequency) {
+    job.budget -= std::min(job.budget, job.bytes_by_frequency[frequency]);
+  }
+  job.surveying = false;
+  job.source = 0;
+}
+
+void Cleaner::FinishLocked(Job& job) {
+  job.active = false;
+  if (&job != &evict_) return;
+  if (job.reclaimed > 0) {
+    fruitless_ = 0;
+    job.shard->fruitless = 0;
+  } else {
+    ++fruitless_;
+    ++job.shard->fruitless;
+  }
+}
+
+Verdict Cleaner::JudgeLocked(Job& job, const Candidate& candidate, Queue from, uint32_t frequency,
+                             uint64_t weight) {
+  switch (job.kind) {
+    case Kind::kCompact:
+      if (candidate.over_share) return {};
+      return {.keep = true, .queue = from, .frequency = frequency};
+    case Kind::kEvictSmall:
+      return Policy::JudgeSmall(candidate);
+    case Kind::kEvictMain: {
+      const Verdict verdict = Policy::JudgeMain(candidate, job.threshold);
+      if (!verdict.keep || candidate.frequency > job.threshold) return verdict;
+      if (job.budget < weight) return {};
+      job.budget -= weight;
+      return verdict;
+    }
+  }
+  return {};
+}
+
+Cleaner::Fate Cleaner::CleanLocked(Job& job, SegmentId segment, uint32_t offset,
+                                   base::CacheSeconds now, uint32_t* bytes) {
+  EntryRef entry(tables_.arena->At(segment) + offset);
+  const uint64_t hash = entry.hash();
+  Partition& p = tables_.OfHash(hash);
+  base::MutexLock lock(p.mu);
+  *bytes = entry.bytes();
+  Slot* const slot =
+      p.index.Find(hash, [&](const Slot& candidate) { return candidate.At(segment, offset); });
+  if (slot == nullptr) return Fate::kWasDead;
+  const uint64_t weight = *bytes + (entry.is_large() ? entry.large()->charge() : 0);
+  const uint32_t frequency = slot->frequency();
+  if (job.surveying) {
+    job.bytes_by_frequency[frequency] += weight;
+    return Fate::kStays;
+  }
+  const bool expired = Tables::Expired(entry, now);
+  if (expired || Tables::Flushed(p, entry.ns(), entry.version())) {
+    if (expired) ++p.expirations;
+    tables_.Unlink(p, slot);
+    return Fate::kGone;
+  }
+  const Queue from = tables_.segments[segment].queue;
+  const bool committed = entry.version() <= p.committed;
+  if (!committed && job.kind != Kind::kCompact) return Fate::kMustStay;  // R4
+  const Candidate candidate{.frequency = frequency,
+                            .over_share = committed && tables_.namespaces.OverMax(entry.ns()),
+                            .under_share = tables_.namespaces.UnderMin(entry.ns())};
+  const Verdict verdict = JudgeLocked(job, candidate, from, frequency, weight);
+  // Read since it was written, and about to move or leave.
+  if (frequency > 0 && job.kind != Kind::kCompact) tables_.OfferWarm(entry, p);
+  if (verdict.keep) {
+    if (tables_.Move(p, slot, verdict.queue, verdict.frequency, now)) return Fate::kStays;
+    if (!committed) return Fate::kMustStay;
+  }
+  ++p.evictions;
+  tables_.Unlink(p, slot);
+  if (verdict.remember) {
+    base::MutexLock shard_lock(job.shard->mu);
+    job.shard->ghost.Add(hash);
+  }
+  return Fate::kGone;
+}
+
+bool Cleaner::Maintain() {
+  const base::CacheSeconds now = tables_.Now();
+  base::MutexLock lock(mu_);
+  if (SliceLocked(/*always=*/false)) return true;
+  if (compact_.active || StartCompactionLocked(now)) {
+    RunLocked(compact_, /*until_room=*/false);
+    return true;
+  }
+  return WarmPassLocked(now) || now >= next_search_;
+}
+
+bool Cleaner::WarmPassLocked(base::CacheSeconds now) {
+  if (!tables_.HasSink() || now < next_warm_pass_) return false;
+  Shard::Sealed at;
+  {
+    Shard& shard = tables_.shards[warm_shard_];
+    base::MutexLock lock(shard.mu);
+    at = shard.Nth(warm_cursor_);
+  }
+  if (at.segment == kNoSegment) {
+    warm_cursor_ = 0;
+    if (++warm_shard_ < tables_.shards.size()) return true;
+    warm_shard_ = 0;
+    next_warm_pass_ = now + 1;
+    return false;
+  }
+  SegmentInfo& info = tables_.segments[at.segment];
+  const uint32_t generation = info.generation.load(std::memory_order_relaxed);
+  if (info.warm_generation != generation || info.warm_next == 0) {
+    info.warm_generation = generation;
+    info.warm_upto = 0;
+    info.warm_next = now + kWarmAgeSeconds;
+  }
+  if (info.warm_next > now || info.warm_upto >= at.used) {
+    if (info.warm_upto >= at.used) info.warm_next = now + kWarmAgeSeconds;
+    ++warm_cursor_;
+    return true;
+  }
+  for (int i = 0; i < kSliceEntries && info.warm_upto < at.used; ++i) {
+    if (!tables_.warm_queue.HasRoom()) return true;
+    const uint32_t offset = info.warm_upto;
+    const EntryRef entry(tables_.arena->At(at.segment) + offset);
+    Partition& p = tables_.OfHash(entry.hash());
+    base::MutexLock lock(p.mu);
+    info.warm_upto += entry.bytes();
+    const Slot* const slot = p.index.Find(
+        entry.hash(), [&](const Slot& candidate) { return candidate.At(at.segment, offset); });
+    if (slot == nullptr || slot->frequency() == 0) continue;
+    if (Tables::Expired(entry, now) || Tables::Flushed(p, entry.ns(), entry.version())) continue;
+    tables_.OfferWarm(entry, p);
+  }
+  return true;
+}
+
+uint64_t Cleaner::GhostBytes() {
+  uint64_t bytes = 0;
+  for (Shard& shard : tables_.shards) {
+    base::MutexLock lock(shard.mu);
+    bytes += static_cast<uint64_t>(shard.ghost.bytes());
+  }
+  return bytes;
+}
+
+}  // namespace atoll::store

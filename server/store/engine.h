@@ -1,0 +1,94 @@
+// The memory engine: a log of segments, indexed by partition. See README.md for how its parts fit.
+//
+// Thread safety, lifetime: as store.h.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "base/mutex.h"
+#include "server/store/cleaner.h"
+#include "server/store/store.h"
+#include "server/store/tables.h"
+
+namespace atoll::store {
+
+class Engine final : public Store {
+ public:
+  // INVALID_ARGUMENT, RESOURCE_EXHAUSTED.
+  static absl::StatusOr<std::unique_ptr<Store>> Create(const StoreOptions& options);
+
+  void OpenPartition(base::PartitionId partition) override;
+  void DropPartition(base::PartitionId partition) override;
+  Found Find(const Key& key, const FindOptions& options, ReadBuffer& buffer) override;
+  void FindBatch(absl::Span<const Key> keys, const FindOptions& options, ReadBuffer& buffer,
+                 absl::Span<Found> results) override;
+  WriteResult Put(const Key& key, const EntryMeta& meta,
+                  absl::Span<const std::string_view> pieces) override;
+  WriteResult Erase(const Key& key, base::Version version) override;
+  WriteResult Touch(const Key& key, base::Version version, base::CacheSeconds expiry,
+                    uint32_t max_idle) override;
+  void Flush(base::PartitionId partition, base::NamespaceId ns, base::Version version) override;
+  std::vector<FlushMark> Flushes(base::PartitionId partition) override;
+  void SetCommitted(base::PartitionId partition, base::Version committed) override;
+  void RetainTombstones(base::PartitionId partition, bool retain) override;
+  ScanChunk Scan(base::PartitionId partition, uint64_t cursor, const ScanOptions& options) override;
+  void SetShares(absl::Span<const NamespaceShare> shares) override;
+  void SetWarmSink(WarmSink* sink) override;
+  bool Maintain() override;
+  StoreStats Stats() const override;
+  uint64_t ItemsIn(base::PartitionId partition) const override;
+
+ private:
+  // What is to be written; `pieces` are empty for a large value.
+  struct NewEntry {
+    const Key& key;
+    const EntryMeta& meta;
+    absl::Span<const std::string_view> pieces;
+    uint64_t inline_bytes = 0;
+    std::shared_ptr<LargeValue> large;
+  };
+  enum class Attempt : uint8_t { kApplied, kStale, kNoRoom, kRefused };
+
+  explicit Engine(std::unique_ptr<Tables> tables);
+
+  // --- engine_read.cc ---
+  Found FindAt(const Key& key, const FindOptions& options, base::CacheSeconds now,
+               ReadBuffer& buffer);
+  void Prefetch(absl::Span<const Key> keys);
+  // Fills `found` from an entry that may be shown.
+  void Read(const EntryRef& entry, bool with_value, ReadBuffer& buffer, Found* found) const;
+  // False if the entry was filtered out.
+  bool ScanEntry(Partition& p, const Slot& slot, const ScanOptions& options, base::CacheSeconds now,
+                 ScanChunk* chunk, uint64_t* bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+
+  // --- engine_write.cc ---
+  // Whether the key has this version already, or a later one.
+  bool IsStale(Partition& p, const Key& key, const Slot* slot, base::Version version) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+  // nullptr if no room can be made.
+  std::shared_ptr<LargeValue> NewLarge(uint64_t size, absl::Span<const std::string_view> pieces);
+  Attempt TryPut(const NewEntry& entry, base::CacheSeconds now);
+  bool Overwrite(Partition& p, Slot* slot, const NewEntry& entry, uint8_t options,
+                 base::CacheSeconds now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+  // Writes it beside the old one, whose place it takes in the index. False without room.
+  bool Append(Partition& p, Slot* slot, const NewEntry& entry, uint8_t options,
+              base::CacheSeconds now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+  Attempt TryTouch(const Key& key, const EntryMeta& meta, base::CacheSeconds now);
+  // Without room: the key loses its entry, and remembers the version.
+  WriteResult GiveUp(const Key& key, base::Version version);
+  // A slice of what flushes hide.
+  bool SweepFlushed();
+
+  const std::unique_ptr<Tables> tables_;
+  const std::unique_ptr<Cleaner> cleaner_;
+  struct Sweep {
+    base::PartitionId partition;
+    uint32_t tag = 0;
+  };
+  base::Mutex sweeps_mu_;
+  std::deque<Sweep> sweeps_ ABSL_GUARDED_BY(sweeps_mu_);
+};
+
+}  // namespace atoll::store

@@ -1,0 +1,188 @@
+// Reads and walks of the engine.
+#include <algorithm>
+
+#include "server/store/engine.h"
+
+namespace atoll::store {
+namespace {
+
+// As many keys as a core's line-fill buffers keep busy a few times over.
+constexpr size_t kPrefetched = 32;
+
+void PrefetchLines(const void* at, int lines) {
+  for (int i = 0; i < lines; ++i) __builtin_prefetch(static_cast<const char*>(at) + 64 * i);
+}
+
+}  // namespace
+
+void Engine::Read(const EntryRef& entry, bool with_value, ReadBuffer& buffer, Found* found) const {
+  found->presence = Presence::kPresent;
+  found->meta = entry.meta();
+  if (!entry.is_large()) {
+    const std::string_view value = entry.value();
+    found->value_size = value.size();
+    if (with_value) found->value = Value(buffer.Copy(value));
+    return;
+  }
+  found->value_size = entry.large()->size();
+  if (with_value && !LargeValue::Read(entry.large()->self, tables_->pin_cap, &found->value)) {
+    found->presence = Presence::kPinLimit;
+  }
+}
+
+Found Engine::FindAt(const Key& key, const FindOptions& options, base::CacheSeconds now,
+                     ReadBuffer& buffer) {
+  Found found;
+  Partition& p = tables_->OfHash(key.hash);
+  base::MutexLock lock(p.mu);
+  Slot* const slot = tables_->FindSlot(p, key);
+  if (slot != nullptr) {
+    EntryRef entry = tables_->EntryAt(*slot);
+    const uint32_t max_idle = entry.max_idle();
+    const bool idle =
+        options.enforce_idle && max_idle != 0 && uint64_t{entry.last_access()} + max_idle <= now;
+    if (idle || Tables::Expired(entry, now)) {
+      ++p.expirations;
+      tables_->Unlink(p, slot);
+    } else if (!Tables::Flushed(p, key.ns, entry.version())) {
+      Read(entry, !options.metadata_only, buffer, &found);
+      if (options.touch) {
+        ++p.hits;
+        slot->Touch();
+        // Seldom, so that a read does not dirty a line of the entry.
+        if (max_idle != 0 && now - entry.last_access() > max_idle / 16) entry.set_last_access(now);
+      }
+      return found;
+    }
+  }
+  if (options.touch) ++p.misses;
+  if (p.memory != nullptr) {
+    found.meta.version = p.memory->tombstones.Find(key.hash);
+    const auto flush = p.memory->flushes.find(key.ns);
+    if (flush != p.memory->flushes.end() && flush->second > p.committed) {
+      found.meta.version = std::max(found.meta.version, flush->second);
+    }
+  }
+  return found;
+}
+
+Found Engine::Find(const Key& key, const FindOptions& options, ReadBuffer& buffer) {
+  return FindAt(key, options, tables_->Now(), buffer);
+}
+
+// Three rounds, each of which touches what the one before has asked for: partitions, buckets,
+// entries. The locks in between are free, as a rule, and their lines are needed anyway.
+void Engine::Prefetch(absl::Span<const Key> keys) {
+  for (const Key& key : keys) PrefetchLines(&tables_->OfHash(key.hash), 2);
+  for (const Key& key : keys) {
+    Partition& p = tables_->OfHash(key.hash);
+    base::MutexLock lock(p.mu);
+    const void* const bucket = p.index.BucketAddress(key.hash);
+    if (bucket != nullptr) __builtin_prefetch(bucket);
+  }
+  for (const Key& key : keys) {
+    Partition& p = tables_->OfHash(key.hash);
+    base::MutexLock lock(p.mu);
+    const Slot* const slot = p.index.Find(key.hash, [](const Slot&) { return true; });
+    if (slot != nullptr) PrefetchLines(tables_->arena->At(slot->segment()) + slot->offset(), 3);
+  }
+}
+
+void Engine::FindBatch(absl::Span<const Key> keys, const FindOptions& options, ReadBuffer& buffer,
+                       absl::Span<Found> results) {
+  const base::CacheSeconds now = tables_->Now();
+  for (size_t from = 0; from < keys.size(); from += kPrefetched) {
+    const absl::Span<const Key> some = keys.subspan(from, kPrefetched);
+    if (some.size() > 1) Prefetch(some);
+    for (size_t i = 0; i < some.size(); ++i) {
+      results[from + i] = FindAt(some[i], options, now, buffer);
+    }
+  }
+}
+
+bool Engine::ScanEntry(Partition& p, const Slot& slot, const ScanOptions& options,
+                       base::CacheSeconds now, ScanChunk* chunk, uint64_t* bytes) const {
+  const EntryRef entry = tables_->EntryAt(slot);
+  if (options.ns.value() != 0 && entry.ns() != options.ns) return false;
+  if (entry.key().substr(0, options.prefix.size()) != options.prefix) return false;
+  if (Tables::Expired(entry, now) || Tables::Flushed(p, entry.ns(), entry.version())) return false;
+  ScannedEntry& out = chunk->entries.emplace_back();
+  out.ns = entry.ns();
+  out.key = chunk->buffer.Copy(entry.key());
+  out.hash = entry.hash();
+  Found found;
+  Read(entry, options.with_values, chunk->buffer, &found);
+  out.meta = found.meta;
+  out.value_size = found.value_size;
+  out.value = std::move(found.value);
+  *bytes += out.key.size() + (options.with_values ? out.value_size : 0);
+  return true;
+}
+
+ScanChunk Engine::Scan(base::PartitionId partition, uint64_t cursor, const ScanOptions& options) {
+  ScanChunk chunk;
+  Partition& p = tables_->At(partition);
+  const base::CacheSeconds now = tables_->Now();
+  // A page ends between two tags: what has equal ones cannot be told apart by the cursor.
+  uint32_t tag = Slot::TagOf(cursor);
+  uint64_t bytes = 0;
+  std::vector<Slot*> slots;
+  base::MutexLock lock(p.mu);
+  // One extent a page: that bounds the time under the lock where a filter leaves most out.
+  slots.clear();
+  const uint32_t end = p.index.SlotsFrom(tag, &slots);
+  std::sort(slots.begin(), slots.end(),
+            [](const Slot* a, const Slot* b) { return a->tag() < b->tag(); });
+  auto it = std::lower_bound(slots.begin(), slots.end(), tag,
+                             [](const Slot* slot, uint32_t t) { return slot->tag() < t; });
+  uint32_t next = end;
+  for (; it != slots.end(); ++it) {
+    const bool full = chunk.entries.size() >= options.max_entries || bytes >= options.max_bytes;
+    if (full && (*it)->tag() != tag) {
+      next = (*it)->tag();
+      break;
+    }
+    tag = (*it)->tag();
+    ScanEntry(p, **it, options, now, &chunk, &bytes);
+  }
+  chunk.done = next == 1u << Slot::kTagBits;
+  if (!chunk.done) chunk.next = uint64_t{partition.value()} << 52 | uint64_t{next} << 30;
+  return chunk;
+}
+
+StoreStats Engine::Stats() const {
+  StoreStats stats;
+  for (const Partition& p : tables_->partitions) {
+    base::MutexLock lock(p.mu);
+    stats.items += p.index.size();
+    stats.live_bytes += p.live_bytes;
+    stats.index_bytes += static_cast<uint64_t>(p.charged_bytes);
+    if (p.memory != nullptr) stats.tombstones += p.memory->tombstones.size();
+    stats.hits += p.hits;
+    stats.misses += p.misses;
+    stats.evictions += p.evictions;
+    stats.expirations += p.expirations;
+  }
+  for (Shard& shard : tables_->shards) {
+    base::MutexLock lock(shard.mu);
+    for (size_t i = 0;; ++i) {
+      const SegmentId segment = shard.Nth(i).segment;
+      if (segment == kNoSegment) break;
+      stats.dead_bytes += tables_->segments[segment].dead.load(std::memory_order_relaxed);
+    }
+  }
+  stats.memory_limit_bytes = tables_->options.memory_bytes;
+  stats.memory_used_bytes = tables_->arena->UsedBytes();
+  stats.pinned_bytes = tables_->pages->pinned_bytes.load(std::memory_order_relaxed);
+  stats.ghost_bytes = cleaner_->GhostBytes();
+  stats.large_value_copies = tables_->large_copies.load(std::memory_order_relaxed);
+  return stats;
+}
+
+uint64_t Engine::ItemsIn(base::PartitionId partition) const {
+  const Partition& p = tables_->At(partition);
+  base::MutexLock lock(p.mu);
+  return p.index.size();
+}
+
+}  // namespace atoll::store

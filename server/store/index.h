@@ -1,0 +1,137 @@
+// Where the entries of one partition lie: a hash table of 8 B slots that grows a piece at a time.
+//
+// The partition's range of hashes is cut in *extents*, each a block of up to 64 buckets of 64 B; a
+// full extent grows by a quarter or splits in two, alone, so that no pause grows with the table. A
+// slot holds the 22 bits of the hash below the partition's 12: enough to place it anew without a
+// look at the entry. Buckets are in the order of hashes, so a cursor is a hash. An entry whose
+// bucket is full lies in one of the following; `overflowed` says which buckets were passed by.
+//
+// Thread safety: none; guarded by the partition's mutex.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "server/store/arena.h"
+
+namespace atoll::store {
+
+// Where an entry lies, and how often it was read since it came into its queue (0-3).
+class Slot {
+ public:
+  static constexpr int kTagBits = 22;
+  static constexpr uint32_t kMaxFrequency = 3;
+
+  Slot() = default;
+  Slot(uint32_t tag, uint32_t frequency, SegmentId segment, uint32_t offset)
+      : word_(uint64_t{tag} << 42 | uint64_t{frequency} << 40 | uint64_t{segment + 1} << 15 |
+              offset / 8) {}
+  static uint32_t TagOf(uint64_t hash) {
+    return static_cast<uint32_t>(hash >> 30) & ((1u << kTagBits) - 1);
+  }
+
+  bool empty() const { return word_ == 0; }
+  uint32_t tag() const { return static_cast<uint32_t>(word_ >> 42); }
+  uint32_t frequency() const { return static_cast<uint32_t>(word_ >> 40) & 3; }
+  SegmentId segment() const { return (static_cast<uint32_t>(word_ >> 15) & 0x1ffffff) - 1; }
+  uint32_t offset() const { return static_cast<uint32_t>(word_ & 0x7fff) * 8; }
+  bool At(SegmentId segment, uint32_t offset) const {
+    return (word_ & 0xff'ffff'ffff) == (uint64_t{segment + 1} << 15 | offset / 8);
+  }
+  void set_frequency(uint32_t frequency) {
+    word_ = (word_ & ~(uint64_t{3} << 40)) | uint64_t{frequency} << 40;
+  }
+  void Touch() {
+    if (frequency() < kMaxFrequency) word_ += uint64_t{1} << 40;
+  }
+
+ private:
+  uint64_t word_ = 0;
+};
+
+class Index {
+ public:
+  Index() = default;
+  ~Index();
+  Index(const Index&) = delete;
+  Index& operator=(const Index&) = delete;
+
+  // The first slot of this hash for which match(slot) holds, or nullptr. Valid until the next
+  // Insert or Clear.
+  template <typename Match>
+  Slot* Find(uint64_t hash, Match match);
+  // False if no room could be made in the table, which takes hundreds of equal tags.
+  bool Insert(uint64_t hash, Slot slot);
+  void Erase(Slot* slot, uint64_t hash);
+  void Clear();
+
+  uint64_t size() const { return size_; }
+  int64_t bytes() const { return bytes_; }
+  // Where the slots of a hash begin, for a prefetch; nullptr if there are none.
+  const void* BucketAddress(uint64_t hash) const;
+
+  // Slots of the extent that holds `tag`, in no order, and the first tag after that extent (1 <<
+  // kTagBits at the end).
+  uint32_t SlotsFrom(uint32_t tag, std::vector<Slot*>* slots);
+
+ private:
+  static constexpr uint32_t kSlotsPerBucket = 8;
+  static constexpr uint32_t kMaxBuckets = 64;
+  // Splits end here; a partition then has 15 M entries or so.
+  static constexpr uint32_t kMaxDepth = 15;
+  struct alignas(64) Bucket {
+    std::array<Slot, kSlotsPerBucket> slots;
+  };
+  struct alignas(64) Extent {
+    uint64_t overflowed = 0;  // bit: an entry that belongs there, or passed there, lies further on
+    uint32_t buckets = 0;
+    uint32_t used = 0;
+    uint32_t erased = 0;  // since it was built
+    uint32_t depth = 0;   // how many leading bits of the tag all its entries share
+    Bucket* bucket(uint32_t i) { return reinterpret_cast<Bucket*>(this + 1) + i; }
+    const Bucket* bucket(uint32_t i) const { return reinterpret_cast<const Bucket*>(this + 1) + i; }
+    uint32_t Home(uint32_t tag) const {
+      const uint32_t bits = Slot::kTagBits - depth;
+      return static_cast<uint32_t>((uint64_t{tag & ((1u << bits) - 1)} * buckets) >> bits);
+    }
+  };
+
+  Extent* ExtentOf(uint32_t tag) const {
+    return directory_.empty() ? nullptr : directory_[tag >> (Slot::kTagBits - depth_)];
+  }
+  Extent* NewExtent(uint32_t buckets, uint32_t depth);
+  void FreeExtent(Extent* extent);
+  static std::vector<Slot> SlotsOf(const Extent& extent);
+  static bool Place(Extent* extent, Slot slot, uint32_t max_probes);
+  // One with room for all of `slots`; nullptr if 64 buckets are not enough.
+  Extent* Build(uint32_t at_least, uint32_t depth, const std::vector<Slot>& slots);
+  bool Grow(uint32_t tag);
+  // Anew, as large as it must be: erased entries leave their `overflowed` behind.
+  void Rebuild(uint32_t tag);
+  bool Split(uint32_t tag, const std::vector<Slot>& slots);
+  void Replace(Extent* old, Extent* with, uint32_t first_tag);
+
+  std::vector<Extent*> directory_;  // 2^depth_ of them; one extent may fill many places
+  uint32_t depth_ = 0;
+  uint64_t size_ = 0;
+  int64_t bytes_ = 0;
+};
+
+template <typename Match>
+Slot* Index::Find(uint64_t hash, Match match) {
+  const uint32_t tag = Slot::TagOf(hash);
+  Extent* const extent = ExtentOf(tag);
+  if (extent == nullptr) return nullptr;
+  uint32_t at = extent->Home(tag);
+  for (uint32_t probes = 0; probes < extent->buckets; ++probes) {
+    for (Slot& slot : extent->bucket(at)->slots) {
+      if (!slot.empty() && slot.tag() == tag && match(slot)) return &slot;
+    }
+    if ((extent->overflowed >> at & 1) == 0) return nullptr;
+    at = at + 1 == extent->buckets ? 0 : at + 1;
+  }
+  return nullptr;
+}
+
+}  // namespace atoll::store

@@ -1,0 +1,63 @@
+// What each namespace holds of this node's memory, and what it may.
+//
+// Thread safety: all methods may be called by any thread; relaxed, since the figures only steer.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+
+#include "absl/types/span.h"
+#include "server/store/store.h"
+
+namespace atoll::store {
+
+class Namespaces {
+ public:
+  // Of the mapped kind: only the pages of namespaces in use become resident.
+  Namespaces() : accounts_(static_cast<Account*>(std::calloc(kCount, sizeof(Account)))) {}
+
+  void Add(base::NamespaceId ns, int64_t bytes) {
+    accounts_[ns.value()].bytes.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  void SetShares(absl::Span<const NamespaceShare> shares, uint64_t memory_bytes) {
+    const auto of = [memory_bytes](uint32_t percent) {
+      return static_cast<int64_t>(memory_bytes / 100 * percent);
+    };
+    for (size_t i = 0; i < kCount; ++i) {
+      Account& account = accounts_[i];
+      // Untouched pages stay so.
+      if (account.max.load(std::memory_order_relaxed) != 0) account.max = 0;
+      if (account.min.load(std::memory_order_relaxed) != 0) account.min = 0;
+    }
+    for (const NamespaceShare& share : shares) {
+      accounts_[share.ns.value()].min = of(share.min_percent);
+      accounts_[share.ns.value()].max = of(share.max_percent);
+    }
+  }
+  bool OverMax(base::NamespaceId ns) const {
+    const Account& account = accounts_[ns.value()];
+    const int64_t max = account.max.load(std::memory_order_relaxed);
+    return max != 0 && account.bytes.load(std::memory_order_relaxed) > max;
+  }
+  bool UnderMin(base::NamespaceId ns) const {
+    const Account& account = accounts_[ns.value()];
+    return account.bytes.load(std::memory_order_relaxed) <
+           account.min.load(std::memory_order_relaxed);
+  }
+
+ private:
+  static constexpr size_t kCount = 1 << 16;
+  struct Account {
+    std::atomic<int64_t> bytes;
+    std::atomic<int64_t> min;
+    std::atomic<int64_t> max;
+  };
+  struct Free {
+    void operator()(Account* accounts) const { std::free(accounts); }
+  };
+  const std::unique_ptr<Account[], Free> accounts_;
+};
+
+}  // namespace atoll::store

@@ -1,0 +1,41 @@
+// One arc's entries: the index, and what replication said of it.
+//
+// Thread safety: guarded by `mu`. Lock order: cleaner, partition, shard, pools.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/container/flat_hash_map.h"
+#include "base/ids.h"
+#include "base/mutex.h"
+#include "server/store/index.h"
+#include "server/store/tombstones.h"
+
+namespace atoll::store {
+
+class Shard;
+
+struct alignas(64) Partition {
+  // Few partitions have any: kept apart, so that 4096 empty ones are small.
+  struct Memory {
+    Tombstones tombstones;
+    absl::flat_hash_map<base::NamespaceId, base::Version> flushes;
+  };
+
+  mutable base::Mutex mu;
+  bool open ABSL_GUARDED_BY(mu) = false;
+  bool retain_tombstones ABSL_GUARDED_BY(mu) = false;
+  Shard* shard ABSL_GUARDED_BY(mu) = nullptr;  // set when it is first opened
+  Index index ABSL_GUARDED_BY(mu);
+  base::Version committed ABSL_GUARDED_BY(mu);
+  std::unique_ptr<Memory> memory ABSL_GUARDED_BY(mu);
+  int64_t charged_bytes ABSL_GUARDED_BY(mu) = 0;  // to the arena: index and tombstones
+  uint64_t live_bytes ABSL_GUARDED_BY(mu) = 0;
+  uint64_t hits ABSL_GUARDED_BY(mu) = 0;
+  uint64_t misses ABSL_GUARDED_BY(mu) = 0;
+  uint64_t evictions ABSL_GUARDED_BY(mu) = 0;
+  uint64_t expirations ABSL_GUARDED_BY(mu) = 0;
+};
+
+}  // namespace atoll::store

@@ -1,0 +1,97 @@
+// A group of partitions that fills segments and gives them up together: open segments by queue and
+// TTL class, the two queues of sealed ones, and the ghost.
+//
+// Thread safety: guarded by `mu`, but for the atomics. Lock order: partition, then shard.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "base/mutex.h"
+#include "server/store/arena.h"
+#include "server/store/ghost.h"
+#include "server/store/policy.h"
+#include "server/store/segment.h"
+
+namespace atoll::store {
+
+class Shard {
+ public:
+  struct Place {
+    SegmentId segment = kNoSegment;
+    uint32_t offset = 0;
+    char* at = nullptr;  // nullptr: no room
+  };
+  struct Sealed {
+    SegmentId segment = kNoSegment;
+    uint32_t used = 0;
+  };
+
+  // Neither is owned.
+  void Init(uint16_t number, Arena* arena, std::vector<SegmentInfo>* segments);
+
+  // Room for an entry. The caller writes it before it lets go of `mu`.
+  Place Append(Queue queue, int ttl_class, uint32_t bytes, base::CacheSeconds expiry,
+               base::CacheSeconds now, bool from_reserve) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // The oldest sealed segment of the queue (the fullest open one if there is none), as being
+  // cleaned. kNoSegment if there is nothing in it at all.
+  Sealed TakeOldest(Queue queue, bool seal_open = true) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // This one, if it is sealed.
+  Sealed Take(SegmentId segment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // One with half of it dead, as far as is known.
+  Sealed TakeHalfDead() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // One with half of it expired, among `limit` from `*cursor` on, which goes on, or to 0 at the
+  // end.
+  Sealed TakeExpired(base::CacheSeconds now, size_t* cursor, size_t limit)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // The i-th of the open and sealed ones, in no lasting order; kNoSegment after the last.
+  Sealed Nth(size_t i) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // Not to be cleaned now after all: to the end of its queue.
+  void PutBack(SegmentId segment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void Release(SegmentId segment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // Seals open segments that expiry waits for.
+  void SealAged(base::CacheSeconds now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void NoteHalfDead(SegmentId segment, uint32_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  size_t SealedCount() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    return sealed_[0].size() + sealed_[1].size();
+  }
+
+  // Segments and large values of a queue.
+  uint64_t BytesOf(Queue queue) const {
+    return bytes_[static_cast<size_t>(queue)].load(std::memory_order_relaxed);
+  }
+  uint64_t Bytes() const { return BytesOf(Queue::kSmall) + BytesOf(Queue::kMain); }
+  void AddBytes(Queue queue, int64_t bytes) {
+    bytes_[static_cast<size_t>(queue)].fetch_add(static_cast<uint64_t>(bytes),
+                                                 std::memory_order_relaxed);
+  }
+
+  mutable base::Mutex mu;
+  Ghost ghost ABSL_GUARDED_BY(mu);
+  // Relaxed: figures that steer, and need not agree with each other at an instant.
+  std::atomic<uint64_t> items{0};
+  std::atomic<uint32_t> partitions{0};
+  // Cleaning it gave nothing so many times; guarded by the cleaner's mutex.
+  uint32_t fruitless = 0;
+
+ private:
+  void Seal(SegmentId segment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  SegmentInfo& Info(SegmentId segment) const { return (*segments_)[segment]; }
+
+  uint16_t number_ = 0;
+  Arena* arena_ = nullptr;
+  std::vector<SegmentInfo>* segments_ = nullptr;
+  std::array<std::array<SegmentId, kTtlClasses>, kQueues> open_ ABSL_GUARDED_BY(mu);
+  std::array<std::deque<SegmentId>, kQueues> sealed_ ABSL_GUARDED_BY(mu);
+  struct HalfDead {
+    SegmentId segment;
+    uint32_t generation;
+  };
+  std::vector<HalfDead> half_dead_ ABSL_GUARDED_BY(mu);
+  std::array<std::atomic<uint64_t>, kQueues> bytes_{};
+};
+
+}  // namespace atoll::store

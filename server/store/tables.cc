@@ -1,0 +1,175 @@
+#include "server/store/tables.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <string>
+#include <utility>
+
+namespace atoll::store {
+namespace {
+
+// Cleaning one segment fills at most one other for each TTL class before it is free.
+constexpr uint32_t kReservedSegments = 4;
+constexpr uint32_t kShardSegments = 64;
+constexpr uint64_t kPinShare = 4;         // of memory, at most a quarter
+constexpr uint64_t kTombstoneShare = 50;  // at most 2%
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Tables>> Tables::Create(const StoreOptions& options) {
+  auto arena = Arena::Create(options.memory_bytes, kReservedSegments);
+  if (!arena.ok()) return arena.status();
+  const auto most = std::min<uint32_t>(16 * static_cast<uint32_t>(options.cores),
+                                       (*arena)->segment_count() / kShardSegments);
+  return std::unique_ptr<Tables>(
+      new Tables(options, *std::move(arena), std::bit_floor(std::max(most, 1u))));
+}
+
+Tables::Tables(const StoreOptions& store_options, std::shared_ptr<Arena> mapped, size_t shard_count)
+    : options(store_options),
+      arena(std::move(mapped)),
+      pages(std::make_shared<PagePool>(arena)),
+      pin_cap(options.memory_bytes / kPinShare),
+      segments(arena->segment_count()),
+      shards(shard_count),
+      partitions(base::kPartitionCount) {
+  for (size_t i = 0; i < shards.size(); ++i) {
+    shards[i].Init(static_cast<uint16_t>(i), arena.get(), &segments);
+  }
+  // The tables themselves, with what the page pool keeps of each segment.
+  arena->Charge(static_cast<int64_t>(segments.size() * (sizeof(SegmentInfo) + 16) +
+                                     partitions.size() * sizeof(Partition) +
+                                     shards.size() * sizeof(Shard)));
+}
+
+Tables::~Tables() {
+  // Large values belong to their entries; readers may keep some of them alive.
+  for (Partition& p : partitions) {
+    base::MutexLock lock(p.mu);
+    std::vector<Slot*> slots;
+    for (uint32_t tag = 0; tag < 1u << Slot::kTagBits;) {
+      slots.clear();
+      tag = p.index.SlotsFrom(tag, &slots);
+      for (const Slot* slot : slots) {
+        const EntryRef entry = EntryAt(*slot);
+        if (entry.is_large()) std::exchange(entry.large()->self, nullptr).reset();
+      }
+    }
+  }
+}
+
+Slot* Tables::FindSlot(Partition& p, const Key& key) {
+  return p.index.Find(key.hash, [&](const Slot& slot) {
+    const EntryRef entry = EntryAt(slot);
+    return entry.hash() == key.hash && entry.ns() == key.ns && entry.key() == key.key;
+  });
+}
+
+bool Tables::Flushed(const Partition& p, base::NamespaceId ns, base::Version version) {
+  if (p.memory == nullptr) return false;
+  const auto it = p.memory->flushes.find(ns);
+  return it != p.memory->flushes.end() && version <= it->second;
+}
+
+void Tables::Count(Partition& p, const EntryRef& entry, Queue queue, int sign) {
+  int64_t bytes = entry.bytes();
+  if (entry.is_large()) {
+    const auto pages_bytes = static_cast<int64_t>(entry.large()->charge());
+    p.shard->AddBytes(queue, sign * pages_bytes);
+    bytes += pages_bytes;
+  }
+  p.live_bytes += static_cast<uint64_t>(sign * bytes);
+  namespaces.Add(entry.ns(), sign * bytes);
+  p.shard->items.fetch_add(static_cast<uint64_t>(int64_t{sign}), std::memory_order_relaxed);
+}
+
+void Tables::AddDead(Shard& shard, SegmentId segment, uint32_t bytes) {
+  SegmentInfo& info = segments[segment];
+  const uint32_t generation = info.generation.load(std::memory_order_relaxed);
+  const uint32_t half = arena->segment_bytes() / 2;
+  const uint32_t before = info.dead.fetch_add(bytes, std::memory_order_release);
+  if (before < half && before + bytes >= half) {
+    base::MutexLock lock(shard.mu);
+    shard.NoteHalfDead(segment, generation);
+  }
+}
+
+void Tables::Unlink(Partition& p, Slot* slot) {
+  const EntryRef entry = EntryAt(*slot);
+  const SegmentId segment = slot->segment();
+  const uint32_t bytes = entry.bytes();
+  Count(p, entry, segments[segment].queue, -1);
+  const std::shared_ptr<LargeValue> last =
+      entry.is_large() ? std::exchange(entry.large()->self, nullptr) : nullptr;
+  p.index.Erase(slot, entry.hash());
+  AddDead(*p.shard, segment, bytes);
+}
+
+bool Tables::Move(Partition& p, Slot* slot, Queue queue, uint32_t frequency,
+                  base::CacheSeconds now) {
+  const EntryRef entry = EntryAt(*slot);
+  const uint32_t bytes = entry.bytes();
+  const SegmentId from = slot->segment();
+  Shard::Place place;
+  {
+    base::MutexLock lock(p.shard->mu);
+    place = p.shard->Append(queue, TtlClassOf(entry.expiry(), now), bytes, entry.expiry(), now,
+                            /*from_reserve=*/true);
+    if (place.at == nullptr) return false;
+    std::memcpy(place.at, arena->At(from) + slot->offset(), bytes);
+  }
+  if (entry.is_large()) {
+    const auto charge = static_cast<int64_t>(entry.large()->charge());
+    p.shard->AddBytes(segments[from].queue, -charge);
+    p.shard->AddBytes(queue, charge);
+  }
+  *slot = Slot(slot->tag(), frequency, place.segment, place.offset);
+  AddDead(*p.shard, from, bytes);
+  return true;
+}
+
+void Tables::Remember(Partition& p, uint64_t hash, base::Version version) {
+  if (version <= p.committed && !p.retain_tombstones) return;
+  if (p.memory == nullptr) p.memory = std::make_unique<Partition::Memory>();
+  Tombstones& tombstones = p.memory->tombstones;
+  tombstones.Remember(hash, version);
+  // A learner that copies for long keeps what this partition's part of 2% of memory holds.
+  const size_t most = options.memory_bytes / kTombstoneShare / base::kPartitionCount * 16 /
+                      static_cast<size_t>(Tombstones::kBytes);
+  if (tombstones.size() > most) tombstones.ForgetUpTo(p.committed, most);
+}
+
+void Tables::ForgetCommitted(Partition& p) {
+  if (p.memory == nullptr || p.retain_tombstones) return;
+  p.memory->tombstones.ForgetUpTo(p.committed);
+  Charge(p);
+}
+
+void Tables::Charge(Partition& p) {
+  const int64_t bytes = p.index.bytes() + (p.memory == nullptr ? 0 : p.memory->tombstones.bytes());
+  if (bytes == p.charged_bytes) return;
+  arena->Charge(bytes - p.charged_bytes);
+  p.charged_bytes = bytes;
+}
+
+void Tables::OfferWarm(EntryRef entry, Partition& p) {
+  if (!HasSink() || (entry.options() & EntryRef::kWasOffered) != 0) return;
+  if (entry.version() > p.committed || !warm_queue.HasRoom()) return;
+  entry.set_offered();
+  WarmQueue::Offer offer;
+  offer.ns = entry.ns();
+  offer.key = std::string(entry.key());
+  offer.hash = entry.hash();
+  offer.meta = entry.meta();
+  if (entry.is_large()) {
+    offer.value_size = entry.large()->size();
+    if (!LargeValue::Read(entry.large()->self, pin_cap, &offer.value)) return;
+  } else {
+    offer.value_size = entry.value().size();
+    offer.value = Value::Own(std::string(entry.value()));
+  }
+  warm_queue.Push(std::move(offer));
+}
+
+}  // namespace atoll::store

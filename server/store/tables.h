@@ -1,0 +1,82 @@
+// What the engine's parts share: partitions, shards, segments and pools, and the steps that keep
+// their accounts in step with each other.
+//
+// Thread safety: as each part says. Lock order: cleaner, partition, shard, page pool, arena.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/store/arena.h"
+#include "server/store/entry.h"
+#include "server/store/large_value.h"
+#include "server/store/namespaces.h"
+#include "server/store/partition.h"
+#include "server/store/segment.h"
+#include "server/store/shard.h"
+#include "server/store/store.h"
+#include "server/store/warm_queue.h"
+
+namespace atoll::store {
+
+class Tables {
+ public:
+  // RESOURCE_EXHAUSTED if the arena cannot be mapped.
+  static absl::StatusOr<std::unique_ptr<Tables>> Create(const StoreOptions& options);
+  ~Tables();
+
+  Partition& At(base::PartitionId id) { return partitions[id.value()]; }
+  const Partition& At(base::PartitionId id) const { return partitions[id.value()]; }
+  Partition& OfHash(uint64_t hash) { return partitions[hash >> 52]; }
+  EntryRef EntryAt(const Slot& slot) const {
+    return EntryRef(arena->At(slot.segment()) + slot.offset());
+  }
+  base::CacheSeconds Now() const { return base::ToCacheSeconds(options.clock->Now()); }
+
+  // nullptr if there is none.
+  Slot* FindSlot(Partition& p, const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+  // Whether a flush hides an entry of this version.
+  static bool Flushed(const Partition& p, base::NamespaceId ns, base::Version version)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+  static bool Expired(const EntryRef& entry, base::CacheSeconds now) {
+    return entry.expiry() != 0 && entry.expiry() <= now;
+  }
+  // Ends an entry: takes it out of the index and every account.
+  void Unlink(Partition& p, Slot* slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+  // Counts an entry that was just written, or leaves uncounted (sign -1) one that ends.
+  void Count(Partition& p, const EntryRef& entry, Queue queue, int sign)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+  // `bytes` of the segment belong to no entry any more.
+  void AddDead(Shard& shard, SegmentId segment, uint32_t bytes);
+  // Copies the entry to a place of its own; its slot then points there. False without room.
+  bool Move(Partition& p, Slot* slot, Queue queue, uint32_t frequency, base::CacheSeconds now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+  // A version for which the key has no entry.
+  void Remember(Partition& p, uint64_t hash, base::Version version)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+  void ForgetCommitted(Partition& p) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+  // After a change of the index or the tombstones.
+  void Charge(Partition& p) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+  // Names a warm entry to the sink, once. Not if the queue to it is full.
+  void OfferWarm(EntryRef entry, Partition& p) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+  bool HasSink() const { return sink.load(std::memory_order_relaxed) != nullptr; }
+
+  const StoreOptions options;
+  const std::shared_ptr<Arena> arena;
+  const std::shared_ptr<PagePool> pages;
+  const uint64_t pin_cap;
+  std::vector<SegmentInfo> segments;
+  std::vector<Shard> shards;
+  std::vector<Partition> partitions;
+  Namespaces namespaces;
+  WarmQueue warm_queue;
+  std::atomic<WarmSink*> sink{nullptr};
+  std::atomic<uint64_t> large_copies{0};
+
+ private:
+  Tables(const StoreOptions& store_options, std::shared_ptr<Arena> mapped, size_t shard_count);
+};
+
+}  // namespace atoll::store
