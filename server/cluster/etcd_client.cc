@@ -18,7 +18,9 @@ grpc::ChannelArguments Arguments() {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 2'000);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
+  // The time that a connection may take to be made, for all its name: an etcd that has just begun
+  // was seen to need more than 100 ms for its part.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2'000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   // A whole listing has a map in it, and as many descriptors as there are nodes.
@@ -74,6 +76,19 @@ EtcdEndpoint& EtcdClient::endpoint() {
   return *endpoints_[current_.load(std::memory_order_relaxed) % endpoints_.size()];
 }
 
+absl::Status EtcdClient::Connect(EtcdEndpoint& endpoint) {
+  const absl::Duration patience =
+      options_.call_timeout / (2 * static_cast<int64_t>(endpoints_.size()));
+  if (endpoint.channel->WaitForConnected(std::chrono::system_clock::now() +
+                                         absl::ToChronoMilliseconds(patience))) {
+    return absl::OkStatus();
+  }
+  const grpc::Status status(grpc::StatusCode::UNAVAILABLE,
+                            absl::StrCat(endpoint.address, ": no connection"));
+  OnFailure(endpoint, status);
+  return FromEtcdStatus(status);
+}
+
 absl::Status EtcdClient::Prepare(EtcdEndpoint& endpoint, grpc::ClientContext* context) {
   if (options_.user.empty()) return absl::OkStatus();
   std::string token;
@@ -120,12 +135,14 @@ void EtcdClient::OnFailure(const EtcdEndpoint& failed, const grpc::Status& statu
 }
 
 absl::Status EtcdClient::Call(Repeat repeat, const Function& function) {
-  size_t tries = repeat == Repeat::kYes ? endpoints_.size() : 1;
+  size_t tries = endpoints_.size();
   bool token_renewed = false;
   absl::Status result;
   while (tries > 0) {
     --tries;
     EtcdEndpoint& used = endpoint();
+    result = Connect(used);
+    if (!result.ok()) continue;
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() +
                          absl::ToChronoMilliseconds(options_.call_timeout));
@@ -141,7 +158,7 @@ absl::Status EtcdClient::Call(Repeat repeat, const Function& function) {
     if (status.error_code() == grpc::StatusCode::UNAUTHENTICATED && !token_renewed) {
       token_renewed = true;
       ++tries;
-    } else if (!IsNotReached(status)) {
+    } else if (!IsNotReached(status) || repeat == Repeat::kNo) {
       return result;
     }
   }

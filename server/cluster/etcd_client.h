@@ -35,13 +35,18 @@ class EtcdClient {
 
   enum class Repeat : uint8_t { kNo, kYes };
   using Function = std::function<grpc::Status(EtcdEndpoint&, grpc::ClientContext*)>;
-  // Runs a call under the call time-out. An endpoint that is not reached makes way for the next;
-  // with kYes the call is repeated there. A token that has ended is replaced, and the call repeated
+  // Runs a call under the call time-out. An endpoint that is not reached makes way for the next,
+  // where the call is made if it was not sent, and with kYes repeated even so. A token that has ended is replaced, and the call repeated
   // (it was not carried out).
   absl::Status Call(Repeat repeat, const Function& function);
 
   // For calls that last: the endpoint now in use, and what a context needs.
   EtcdEndpoint& endpoint();
+  // UNAVAILABLE if there is no connection, and none can be made within a share of the call
+  // time-out: nothing was sent then. gRPC makes connections only while somebody waits on the
+  // channel, and once one has failed, calls do not wait: without this an etcd that is back would
+  // not be found again.
+  absl::Status Connect(EtcdEndpoint& endpoint);
   absl::Status Prepare(EtcdEndpoint& endpoint, grpc::ClientContext* context);
   // `failed` was not reached, or answered with `status`.
   void OnFailure(const EtcdEndpoint& failed, const grpc::Status& status);

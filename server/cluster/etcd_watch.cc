@@ -59,6 +59,7 @@ class EtcdWatch final : public Watch {
   // One stream, until it breaks.
   void Follow() {
     EtcdEndpoint& endpoint = client_->endpoint();
+    if (!client_->Connect(endpoint).ok()) return;
     grpc::ClientContext context;
     // A member of etcd that has lost its leader breaks the stream, instead of being silent.
     context.AddMetadata("hasleader", "true");
