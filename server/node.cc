@@ -20,6 +20,7 @@
 #include "server/cluster/memory_coordinator.h"
 #include "server/cluster/peer_caller.h"
 #include "server/listener.h"
+#include "server/namespace_shares.h"
 #include "server/replication/peer_links.h"
 #include "server/replication/replicator.h"
 #include "server/routing/peer_forwarder.h"
@@ -29,6 +30,7 @@
 #include "server/service/cache_service.h"
 #include "server/service/health_service.h"
 #include "server/service/peer_service.h"
+#include "server/service/reflection_service.h"
 #include "server/service/topology_service.h"
 #include "server/store/store.h"
 #include "server/warm/data_folder.h"
@@ -79,6 +81,7 @@ struct ListenerServices {
   std::unique_ptr<service::TopologyService> topology;
   std::unique_ptr<service::AdminService> admin;
   std::unique_ptr<service::HealthService> health;
+  std::unique_ptr<service::ReflectionService> reflection;
   std::unique_ptr<service::PeerService> peer;
   std::unique_ptr<Listener> listener;
 
@@ -97,6 +100,7 @@ struct ListenerServices {
     add(topology);
     add(admin);
     add(health);
+    add(reflection);
     add(peer);
     return served;
   }
@@ -142,6 +146,7 @@ class NodeImpl final : public Node {
   std::unique_ptr<cluster::Membership> membership_;
   std::unique_ptr<rpc::Poller> out_;  // calls to other nodes, timers
   std::unique_ptr<rpc::Timers> timers_;
+  std::unique_ptr<NamespaceShares> shares_;
   std::unique_ptr<replication::PeerLinks> links_;
   std::unique_ptr<replication::Replicator> replicator_;
   std::unique_ptr<routing::ByteBudget> budget_;
@@ -279,6 +284,7 @@ void NodeImpl::MakeDataPath() {
                                                 store_.get(), membership_.get(), links_.get(),
                                                 &Clock(), disk_.get());
   links_->SetReceiver(replicator_.get());
+  shares_ = std::make_unique<NamespaceShares>(membership_.get(), store_.get());
   budget_ = std::make_unique<routing::ByteBudget>(options_.rpc_memory_bytes);
   forwarder_ = std::make_unique<routing::PeerForwarder>(out_->queue(), timers_.get(), budget_.get(),
                                                         &Clock());
@@ -318,6 +324,9 @@ absl::Status NodeImpl::ListenOn(const ListenerOptions& options) {
     services.peer = std::make_unique<service::PeerService>(membership_.get(), links_.get());
   } else {
     services.topology = std::make_unique<service::TopologyService>(membership_.get(), options.name);
+    services.reflection = std::make_unique<service::ReflectionService>(std::vector<std::string>{
+        v1::CacheService::service_full_name(), v1::TopologyService::service_full_name(),
+        v1::AdminService::service_full_name(), grpc::health::v1::Health::service_full_name()});
     services.admin = std::make_unique<service::AdminService>(
         service::AdminDeps{.view = membership_.get(),
                            .namespaces = membership_.get(),
@@ -367,6 +376,7 @@ absl::Status NodeImpl::Join() {
   membership_->SetListeners(advertised);
   membership_->AddListener(links_.get());
   membership_->AddListener(replicator_.get());
+  membership_->AddListener(shares_.get());
   if (absl::Status status = membership_->Start(); !status.ok()) return status;
   // Nodes that wait for others to come are up, and not ready.
   if (absl::Status status = membership_->WaitForMap(
@@ -448,6 +458,7 @@ absl::Status NodeImpl::Stop() {
   }
   if (admin_calls_ != nullptr) admin_calls_->Stop();
   if (membership_ != nullptr) {
+    membership_->RemoveListener(shares_.get());
     membership_->RemoveListener(replicator_.get());
     membership_->RemoveListener(links_.get());
   }

@@ -13,6 +13,7 @@
 #include "rpc/status.h"
 #include "server/service/admin_service.h"
 #include "server/service/health_service.h"
+#include "server/service/reflection_service.h"
 #include "server/service/topology_service.h"
 #include "tests/support/fake_cluster_view.h"
 
@@ -55,12 +56,14 @@ class ControlServices : public testing::Test {
     builder.RegisterService(topology_.service());
     builder.RegisterService(health_.service());
     builder.RegisterService(admin_.service());
+    builder.RegisterService(reflection_.service());
     poller_ = std::make_unique<rpc::Poller>("test", builder.AddCompletionQueue());
     server_ = builder.BuildAndStart();
     ASSERT_NE(server_, nullptr);
     topology_.Start(poller_->server_queue());
     health_.Start(poller_->server_queue());
     admin_.Start(poller_->server_queue());
+    reflection_.Start(poller_->server_queue());
     poller_->Start();
     channel_ =
         grpc::CreateChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials());
@@ -103,6 +106,7 @@ class ControlServices : public testing::Test {
   TopologyService topology_;
   HealthService health_;
   AdminService admin_;
+  ReflectionService reflection_{{"atoll.v1.CacheService"}};
   std::unique_ptr<rpc::Poller> poller_;
   std::unique_ptr<grpc::Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
@@ -283,6 +287,33 @@ TEST_F(ControlServices, ADrainOfAnUnknownNodeIsRefusedByName) {
   const grpc::Status status = stub->DrainNode(&context, request, &response);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_NE(status.error_message().find("nobody"), std::string::npos);
+}
+
+TEST_F(ControlServices, ReflectionNamesTheServicesAndHandsOutTheirFiles) {
+  using grpc::reflection::v1alpha::ServerReflection;
+  using grpc::reflection::v1alpha::ServerReflectionRequest;
+  using grpc::reflection::v1alpha::ServerReflectionResponse;
+  const auto stub = ServerReflection::NewStub(channel_);
+  grpc::ClientContext context;
+  SetDeadline(context);
+  const auto stream = stub->ServerReflectionInfo(&context);
+  const auto ask = [&](const ServerReflectionRequest& request) {
+    ServerReflectionResponse response;
+    EXPECT_TRUE(stream->Write(request));
+    EXPECT_TRUE(stream->Read(&response));
+    return response;
+  };
+  ServerReflectionRequest request;
+  request.set_list_services("*");
+  EXPECT_EQ(ask(request).list_services_response().service(0).name(), "atoll.v1.CacheService");
+  request.set_file_containing_symbol("atoll.v1.CacheService");
+  // cache.proto, google/rpc/status.proto and its any.proto.
+  EXPECT_EQ(ask(request).file_descriptor_response().file_descriptor_proto_size(), 3);
+  request.set_file_by_filename("no/such.proto");
+  EXPECT_EQ(ask(request).error_response().error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(ask({}).error_response().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  stream->WritesDone();
+  EXPECT_TRUE(stream->Finish().ok());
 }
 
 }  // namespace
