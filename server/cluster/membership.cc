@@ -177,7 +177,6 @@ class MembershipImpl final : public Membership {
   std::vector<Question> questions_ ABSL_GUARDED_BY(mu_);
   std::vector<Answer> answers_ ABSL_GUARDED_BY(mu_);
   bool woken_ ABSL_GUARDED_BY(mu_) = false;
-  bool leaving_ ABSL_GUARDED_BY(mu_) = false;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
   std::thread thread_;
@@ -220,10 +219,6 @@ absl::Status MembershipImpl::WaitForMap(absl::Duration timeout) {
 
 absl::Status MembershipImpl::Leave(absl::Duration timeout) {
   const absl::Duration deadline = clock_->BootTime() + timeout;
-  {
-    base::MutexLock lock(mu_);
-    leaving_ = true;
-  }
   constexpr absl::Duration kRetry = absl::Milliseconds(100);
   while (true) {
     struct Outcome {
@@ -245,7 +240,8 @@ absl::Status MembershipImpl::Leave(absl::Duration timeout) {
       outcome->done.WaitFor(outcome->mu, kRetry);
     }
     if (outcome->status && outcome->status->ok()) return absl::OkStatus();
-    if (clock_->BootTime() >= deadline) {
+    // Without the coordinator nothing will change, and the time is better spent on the disk.
+    if (clock_->BootTime() >= deadline || (outcome->status && !coordinator_up())) {
       return outcome->status ? *outcome->status : absl::DeadlineExceededError("leave: no answer");
     }
     outcome->done.WaitFor(outcome->mu, kRetry);  // no controller now: one will be elected
@@ -433,8 +429,8 @@ void MembershipImpl::Campaign() {
   {
     base::MutexLock lock(mu_);
     if (seen_revision_ == 0 || controller_ || publisher_.in_office()) return;
-    // One that leaves would hold the office for a moment only.
-    if (leaving_ && nodes_.size() > 1) return;
+    // A node that leaves campaigns like any other: when all leave at once, somebody must write the
+    // maps that they wait for.
   }
   const LeaseId lease = registrar_.lease();
   if (lease == 0 || !registrar_.up()) return;

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -146,6 +147,21 @@ TEST_F(MembershipTest, ANodeThatLeavesHasNoRolesWhenLeaveReturns) {
   StopCleanly("n2");
   ASSERT_TRUE(nodes_["n3"]->Leave(kPatience).ok());
   EXPECT_NEAR(kept("n3"), base::kPartitionCount * 2 / 3.0, 2);
+}
+
+TEST_F(MembershipTest, NodesThatStopAllAtOnceDoNotWaitForEachOther) {
+  for (const char* name : {"n1", "n2", "n3"}) Start(name);
+  for (auto& [name, node] : nodes_) ASSERT_TRUE(node->WaitForMap(kPatience).ok());
+  std::map<std::string, absl::Status> left;
+  std::vector<std::thread> threads;
+  for (auto& [name, node] : nodes_) {
+    threads.emplace_back([membership = node.get(), &status = left[name]] {
+      status = membership->Leave(kPatience);
+      membership->Stop();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& [name, status] : left) EXPECT_TRUE(status.ok()) << name << ": " << status;
 }
 
 TEST_F(MembershipTest, AClusterThatWasStoppedCleanlyIsRevivedFromItsDisks) {
