@@ -2,7 +2,7 @@
 # started here is ever stopped.
 # shellcheck shell=bash
 
-ATOLL_BIN=$ATOLL_ROOT/build/release/bin
+ATOLL_BIN=${ATOLL_BIN:-$ATOLL_ROOT/build/release/bin}
 nodes=(n1 n2 n3)
 
 # One `scripts/run` or `scripts/stop` at a time. Held until the script ends; what it starts closes the descriptor.
@@ -155,13 +155,12 @@ write_cluster_env() {
 # The CLI on the local cluster.
 atoll() { ATOLL_ENDPOINTS=$(cluster_endpoints) "$ATOLL_BIN/atoll" "$@" 9>&-; }
 
-_is_healthy() { atoll health >/dev/null 2>&1; }
-
+# wait_until_healthy SECONDS: every node up, every partition with all of its copies.
 wait_until_healthy() {
-  wait_until "${1:-60}" _is_healthy || {
-    atoll health >&2 || true
-    die "the cluster is not healthy; logs are in .atoll/logs"
-  }
+  say "waiting until every partition has its copies"
+  atoll health --replicated --nodes "${#nodes[@]}" --wait "$1s" --output raw >"$ATOLL_STATE/logs/health.log" 2>&1 && return 0
+  cat "$ATOLL_STATE/logs/health.log" >&2
+  die "the cluster is not healthy after $1 s; logs are in .atoll/logs"
 }
 
 # True while all of it runs, and runs the programs as they are built now.
