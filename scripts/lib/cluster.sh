@@ -92,7 +92,11 @@ admin_address() { echo "127.0.0.1:$(($(base_port) + 10 * (${1#n} - 1) + 5))"; }
 etcd_address() { echo "127.0.0.1:$(($(base_port) + 9))"; }
 etcd_peer_address() { echo "127.0.0.1:$(($(base_port) + 8))"; }
 
-_etcd_answers() { _is_busy "${1##*:}"; }
+_etcd_answers() {
+  (
+    exec 3<>"/dev/tcp/127.0.0.1/${1##*:}" && printf 'GET /health HTTP/1.0\r\n\r\n' >&3 && grep -q '"health":"true"' <&3
+  ) 2>/dev/null
+}
 
 start_etcd() {
   start_process etcd "$1" --name local --data-dir "$ATOLL_STATE/etcd" --logger zap --log-level warn \

@@ -1,18 +1,25 @@
 # What scripts/run shows of a healthy cluster: real commands, real output.
 # shellcheck shell=bash
 
-# shown COMMAND...: prints it as one would type it, and runs it.
+# The bench program on the local cluster.
+atoll-bench() { ATOLL_ENDPOINTS=$(cluster_endpoints) "$ATOLL_BIN/atoll-bench" "$@" 9>&-; }
+
+# shown COMMAND...: prints it as one would type it, and runs it. Its progress bar is left to a terminal.
 shown() {
   local word line=
   for word in "$@"; do
     if [[ $word =~ ^[A-Za-z0-9_./:=,-]+$ ]]; then line+=" $word"; else line+=" $(_quoted "$word")"; fi
   done
-  printf '%s    $%s%s\n' "$_bold" "$line" "$_off" >&2
-  "$@" 2>&1 | sed 's/^/    /' >&2
+  printf '\n%s    $%s%s\n' "$_bold" "$line" "$_off" >&2
+  if [[ $1 == atoll ]]; then
+    ATOLL_OUTPUT=table "$@" 2>&1 | sed 's/^/    /' >&2
+  else
+    (cd "$ATOLL_ROOT" && "$@") >&2
+  fi
 }
 
 show_tour() {
-  local victim=n2 pid
+  local victim pid
   step "Values"
   shown atoll set greeting "hello from $(date +%H:%M:%S)" --ttl 1h
   shown atoll get greeting
@@ -24,12 +31,14 @@ show_tour() {
   shown atoll stats
   shown atoll ring
 
+  # The node that owns the greeting.
+  victim=$(atoll explain greeting --output raw | awk '$1 == "primary" {print $2}')
   pid=$(pid_of "$victim")
-  step "Killing $victim (kill -9 $pid): what was acknowledged has a second copy"
+  step "Killing $victim, the owner of greeting (kill -9 $pid): what was acknowledged has a second copy"
   kill -KILL "$pid"
   wait_until 10 _is_gone "$victim" || true
-  shown atoll mget fruit:1 fruit:2 fruit:3 --timeout 20s
   shown atoll get greeting --timeout 20s
+  shown atoll mget fruit:1 fruit:2 fruit:3 --timeout 20s
 
   step "Restarting $victim"
   start_node "$victim"
@@ -39,6 +48,5 @@ show_tour() {
   good "healthy again: every partition has its copies"
 
   step "A real request trace through the client library, every value checked"
-  ATOLL_ENDPOINTS=$(cluster_endpoints) shown "$ATOLL_BIN/atoll-bench" replay \
-    "$ATOLL_ROOT/bench/traces/cache2k_web07.trace.xz"
+  shown atoll-bench replay bench/traces/cache2k_web07.trace.xz
 }
