@@ -94,8 +94,9 @@ struct ListenerServices {
     }
     const auto add = [&served](auto& service) {
       if (service == nullptr) return;
-      served.push_back({service->service(),
-                        [raw = service.get()](auto* queue, base::Gate*) { raw->Start(queue); }});
+      served.push_back({service->service(), [raw = service.get()](auto* queue, base::Gate* calls) {
+                          raw->Start(queue, calls);
+                        }});
     };
     add(topology);
     add(admin);
@@ -185,7 +186,10 @@ absl::Status NodeImpl::StartAll() {
   const absl::Duration patience = Clock().BootTime() + kStartPatience;
   absl::StatusOr<internal::v1::ClusterConfig> config =
       cluster::EstablishConfig(coordinator_.get(), request);
-  while (absl::IsUnavailable(config.status()) && Clock().BootTime() < patience) {
+  const auto away = [](const absl::Status& s) {
+    return absl::IsUnavailable(s) || absl::IsDeadlineExceeded(s);
+  };
+  while (away(config.status()) && Clock().BootTime() < patience) {
     absl::SleepFor(absl::Milliseconds(200));  // etcd may be starting beside us
     config = cluster::EstablishConfig(coordinator_.get(), request);
   }

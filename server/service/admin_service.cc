@@ -67,19 +67,19 @@ void FillFigures(const admin::NodeFigures& figures, v1::GetStatsResponse* out) {
 
 }  // namespace
 
-void AdminService::Start(grpc::ServerCompletionQueue* queue) {
-  StartNamespaces(queue);
-  StartNodes(queue);
+void AdminService::Start(grpc::ServerCompletionQueue* queue, base::Gate* calls) {
+  StartNamespaces(queue, calls);
+  StartNodes(queue, calls);
 }
 
-void AdminService::StartNamespaces(grpc::ServerCompletionQueue* queue) {
+void AdminService::StartNamespaces(grpc::ServerCompletionQueue* queue, base::Gate* calls) {
   // Runs `work` off the I/O threads; it ends the call.
   const auto later = [this](auto& call, auto work) {
     if (!deps_.executor->TrySubmit([&call, work] { call.Finish(work(call)); })) {
       call.Finish(NoExecutor());
     }
   };
-  ServeUnary(&service_, &Service::RequestCreateNamespace, queue, [this, later](auto& call) {
+  ServeUnary(&service_, &Service::RequestCreateNamespace, queue, calls, [this, later](auto& call) {
     later(call, [this](auto& running) {
       const auto made =
           deps_.namespaces->CreateNamespace(running.request().name(), running.request().settings());
@@ -87,7 +87,7 @@ void AdminService::StartNamespaces(grpc::ServerCompletionQueue* queue) {
       return made.status();
     });
   });
-  ServeUnary(&service_, &Service::RequestUpdateNamespace, queue, [this, later](auto& call) {
+  ServeUnary(&service_, &Service::RequestUpdateNamespace, queue, calls, [this, later](auto& call) {
     later(call, [this](auto& running) {
       const auto changed =
           deps_.namespaces->UpdateNamespace(running.request().name(), running.request().settings());
@@ -95,12 +95,12 @@ void AdminService::StartNamespaces(grpc::ServerCompletionQueue* queue) {
       return changed.status();
     });
   });
-  ServeUnary(&service_, &Service::RequestDropNamespace, queue, [this, later](auto& call) {
+  ServeUnary(&service_, &Service::RequestDropNamespace, queue, calls, [this, later](auto& call) {
     later(call, [this](auto& running) {
       return deps_.namespaces->DropNamespace(running.request().name());
     });
   });
-  ServeUnary(&service_, &Service::RequestListNamespaces, queue, [this](auto& call) {
+  ServeUnary(&service_, &Service::RequestListNamespaces, queue, calls, [this](auto& call) {
     for (const cluster::NamespacePtr& one : deps_.view->namespaces()) {
       Fill(*one, call.response().add_namespaces());
     }
@@ -108,18 +108,20 @@ void AdminService::StartNamespaces(grpc::ServerCompletionQueue* queue) {
   });
 }
 
-void AdminService::StartNodes(grpc::ServerCompletionQueue* queue) {
-  ServeUnary(&service_, &Service::RequestListNodes, queue, [this](auto& call) {
+void AdminService::StartNodes(grpc::ServerCompletionQueue* queue, base::Gate* calls) {
+  ServeUnary(&service_, &Service::RequestListNodes, queue, calls, [this](auto& call) {
     ListNodes(&call.response());
     call.Finish(absl::OkStatus());
   });
-  ServeUnary(&service_, &Service::RequestDrainNode, queue, [this](auto& call) { DrainNode(call); });
-  ServeUnary(&service_, &Service::RequestGetStats, queue, [this](auto& call) {
+  ServeUnary(&service_, &Service::RequestDrainNode, queue, calls,
+             [this](auto& call) { DrainNode(call); });
+  ServeUnary(&service_, &Service::RequestGetStats, queue, calls, [this](auto& call) {
     GetStats(&call.response());
     call.Finish(absl::OkStatus());
   });
-  ServeUnary(&service_, &Service::RequestExplain, queue, [this](auto& call) { Explain(call); });
-  ServeUnary(&service_, &Service::RequestGetClusterHealth, queue, [this](auto& call) {
+  ServeUnary(&service_, &Service::RequestExplain, queue, calls,
+             [this](auto& call) { Explain(call); });
+  ServeUnary(&service_, &Service::RequestGetClusterHealth, queue, calls, [this](auto& call) {
     GetClusterHealth(&call.response());
     call.Finish(absl::OkStatus());
   });

@@ -11,6 +11,7 @@
 #include "atoll/v1/admin.grpc.pb.h"
 #include "base/clock.h"
 #include "base/executor.h"
+#include "base/gate.h"
 #include "server/admin/figures.h"
 #include "server/cluster/cluster_view.h"
 #include "server/cluster/membership.h"
@@ -36,12 +37,12 @@ class AdminService final {
   explicit AdminService(AdminDeps deps) : deps_(std::move(deps)) {}
 
   grpc::Service* service() { return &service_; }
-  void Start(grpc::ServerCompletionQueue* queue);
+  void Start(grpc::ServerCompletionQueue* queue, base::Gate* calls);
 
  private:
   using Service = v1::AdminService::AsyncService;
-  void StartNamespaces(grpc::ServerCompletionQueue* queue);
-  void StartNodes(grpc::ServerCompletionQueue* queue);
+  void StartNamespaces(grpc::ServerCompletionQueue* queue, base::Gate* calls);
+  void StartNodes(grpc::ServerCompletionQueue* queue, base::Gate* calls);
 
   void ListNodes(v1::ListNodesResponse* response) const;
   void DrainNode(UnaryCall<v1::DrainNodeRequest, v1::DrainNodeResponse>& call);

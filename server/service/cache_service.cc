@@ -12,13 +12,10 @@ namespace atoll::service {
 
 void CacheGrpcService::Serve(grpc::ServerCompletionQueue* queue, base::Gate* calls) {
   const auto serve = [&](auto method) {
-    ServeUnary(
-        &service_, method, queue,
-        [handler = handler_, hop = hop_](auto& call) {
-          handler->Handle(call.request(), InfoOf(call.context(), hop), &call.response(),
-                          [&call](absl::Status status) { call.Finish(status); });
-        },
-        calls);
+    ServeUnary(&service_, method, queue, calls, [handler = handler_, hop = hop_](auto& call) {
+      handler->Handle(call.request(), InfoOf(call.context(), hop), &call.response(),
+                      [&call](absl::Status status) { call.Finish(status); });
+    });
   };
   serve(&CacheAsyncService::RequestGet);
   serve(&CacheAsyncService::RequestSet);

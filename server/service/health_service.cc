@@ -22,8 +22,8 @@ HealthService::Response::ServingStatus HealthService::StatusOf(const std::string
   return serving_.load(std::memory_order_acquire) ? Response::SERVING : Response::NOT_SERVING;
 }
 
-void HealthService::Start(grpc::ServerCompletionQueue* queue) {
-  ServeUnary(&service_, &Health::AsyncService::RequestCheck, queue, [this](auto& call) {
+void HealthService::Start(grpc::ServerCompletionQueue* queue, base::Gate* calls) {
+  ServeUnary(&service_, &Health::AsyncService::RequestCheck, queue, calls, [this](auto& call) {
     const Response::ServingStatus status = StatusOf(call.request().service());
     if (status == Response::SERVICE_UNKNOWN) {
       call.Finish(absl::NotFoundError(absl::StrCat("service: ", call.request().service())));
@@ -46,7 +46,8 @@ void HealthService::Start(grpc::ServerCompletionQueue* queue) {
         response.set_status(status);
         return response;
       },
-      .group = &watches_}));
+      .group = &watches_,
+      .calls = calls}));
 }
 
 void HealthService::SetServing(bool serving) {

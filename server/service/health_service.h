@@ -9,6 +9,7 @@
 #include <atomic>
 #include <string>
 
+#include "base/gate.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "server/service/watch_call.h"
 
@@ -17,7 +18,7 @@ namespace atoll::service {
 class HealthService final {
  public:
   grpc::Service* service() { return &service_; }
-  void Start(grpc::ServerCompletionQueue* queue);
+  void Start(grpc::ServerCompletionQueue* queue, base::Gate* calls);
   // NOT_SERVING at first. Watchers are told.
   void SetServing(bool serving);
   // Ends the watches.

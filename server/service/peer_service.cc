@@ -16,8 +16,9 @@ namespace atoll::service {
 // Lifetime: owns itself, from the accept until the stream's end was carried out.
 class PeerService::Link final : public rpc::Tag {
  public:
-  static void Serve(PeerService* owner, grpc::ServerCompletionQueue* queue) {
-    auto* link = new Link(owner, queue);
+  static void Serve(PeerService* owner, grpc::ServerCompletionQueue* queue, base::Gate* calls) {
+    if (!calls->Enter()) return;
+    auto* link = new Link(owner, queue, calls);
     owner->service_.RequestLink(&link->context_, &link->stream_, queue, queue, link->Arm());
   }
 
@@ -25,7 +26,7 @@ class PeerService::Link final : public rpc::Tag {
     switch (step_) {
       case Step::kAccept:
         if (!ok) break;
-        Serve(owner_, queue_);
+        Serve(owner_, queue_, calls_);
         return Read();
       case Step::kRead:
         // The caller is done, or the connection is.
@@ -35,13 +36,16 @@ class PeerService::Link final : public rpc::Tag {
       case Step::kFinish:
         break;
     }
+    base::Gate* const calls = calls_;
     delete this;
+    calls->Leave();
   }
 
  private:
   enum class Step : uint8_t { kAccept, kRead, kAnswer, kFinish };
 
-  Link(PeerService* owner, grpc::ServerCompletionQueue* queue) : owner_(owner), queue_(queue) {}
+  Link(PeerService* owner, grpc::ServerCompletionQueue* queue, base::Gate* calls)
+      : owner_(owner), queue_(queue), calls_(calls) {}
 
   void Read() {
     step_ = Step::kRead;
@@ -74,6 +78,7 @@ class PeerService::Link final : public rpc::Tag {
 
   PeerService* const owner_;
   grpc::ServerCompletionQueue* const queue_;
+  base::Gate* const calls_;
   grpc::ServerContext context_;
   grpc::ServerAsyncReaderWriter<internal::v1::LinkResponse, internal::v1::LinkRequest> stream_{
       &context_};
@@ -82,9 +87,9 @@ class PeerService::Link final : public rpc::Tag {
   Step step_ = Step::kAccept;
 };
 
-void PeerService::Start(grpc::ServerCompletionQueue* queue) {
-  Link::Serve(this, queue);
-  ServeUnary(&service_, &Service::RequestAskController, queue, [this](auto& call) {
+void PeerService::Start(grpc::ServerCompletionQueue* queue, base::Gate* calls) {
+  Link::Serve(this, queue, calls);
+  ServeUnary(&service_, &Service::RequestAskController, queue, calls, [this](auto& call) {
     membership_->HandleAskController(call.request(), [&call](auto answer) {
       if (answer.ok()) call.response() = *std::move(answer);
       call.Finish(answer.status());

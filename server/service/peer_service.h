@@ -4,6 +4,7 @@
 #pragma once
 
 #include "atoll/internal/v1/peer.grpc.pb.h"
+#include "base/gate.h"
 #include "server/cluster/membership.h"
 #include "server/replication/link_sink.h"
 
@@ -18,7 +19,7 @@ class PeerService final {
       : membership_(membership), sink_(sink) {}
 
   grpc::Service* service() { return &service_; }
-  void Start(grpc::ServerCompletionQueue* queue);
+  void Start(grpc::ServerCompletionQueue* queue, base::Gate* calls);
 
  private:
   class Link;

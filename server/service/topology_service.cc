@@ -13,8 +13,8 @@ TopologyService::TopologyService(cluster::ClusterView* view, std::string listene
 
 TopologyService::~TopologyService() { Stop(); }
 
-void TopologyService::Start(grpc::ServerCompletionQueue* queue) {
-  ServeUnary(&service_, &v1::TopologyService::AsyncService::RequestGetTopology, queue,
+void TopologyService::Start(grpc::ServerCompletionQueue* queue, base::Gate* calls) {
+  ServeUnary(&service_, &v1::TopologyService::AsyncService::RequestGetTopology, queue, calls,
              [this](auto& call) {
                *call.response().mutable_map() = Encode(nullptr, *view_->map());
                call.Finish(absl::OkStatus());
@@ -27,7 +27,8 @@ void TopologyService::Start(grpc::ServerCompletionQueue* queue) {
           },
       .next = [this](const v1::WatchTopologyRequest& request,
                      Told& told) { return Next(request, told); },
-      .group = &watches_}));
+      .group = &watches_,
+      .calls = calls}));
   if (!listening_) {
     listening_ = true;
     view_->AddListener(this);

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "atoll/v1/topology.grpc.pb.h"
+#include "base/gate.h"
 #include "server/cluster/cluster_view.h"
 #include "server/service/watch_call.h"
 
@@ -21,7 +22,7 @@ class TopologyService final : public cluster::ClusterListener {
 
   grpc::Service* service() { return &service_; }
   // Accepts calls on this queue; once for each queue, after the server was built.
-  void Start(grpc::ServerCompletionQueue* queue);
+  void Start(grpc::ServerCompletionQueue* queue, base::Gate* calls);
   // Ends the watches. Safe to repeat.
   void Stop();
 

@@ -31,9 +31,8 @@ class UnaryCall final : public rpc::Tag {
   using Handler = std::function<void(UnaryCall&)>;
 
   // Waits for a call, and for the next one as soon as it has come, until the server shuts down.
-  // Each call is inside `gate` (nullptr: none) from its waiting to its end, and none follows once
-  // that is closed.
-  static void Serve(Accept accept, Handler handler, base::Gate* gate = nullptr) {
+  // Each call is inside `gate` from its waiting to its end, and none follows once that is closed.
+  static void Serve(Accept accept, Handler handler, base::Gate* gate) {
     Wait(std::make_shared<const Method>(Method{std::move(accept), std::move(handler), gate}));
   }
 
@@ -54,7 +53,7 @@ class UnaryCall final : public rpc::Tag {
     if (phase_ == Phase::kAnswering || !ok) {
       base::Gate* const gate = method_->gate;
       delete this;
-      if (gate != nullptr) gate->Leave();
+      gate->Leave();
       return;
     }
     Wait(method_);
@@ -72,7 +71,7 @@ class UnaryCall final : public rpc::Tag {
   explicit UnaryCall(std::shared_ptr<const Method> method) : method_(std::move(method)) {}
 
   static void Wait(std::shared_ptr<const Method> method) {
-    if (method->gate != nullptr && !method->gate->Enter()) return;
+    if (!method->gate->Enter()) return;
     auto* call = new UnaryCall(std::move(method));
     call->method_->accept(&call->context_, &call->request_, &call->writer_, call->Arm());
   }
@@ -86,14 +85,14 @@ class UnaryCall final : public rpc::Tag {
 };
 
 // Serves one method of a generated asynchronous service on a queue:
-//   ServeUnary(&service_, &Service::RequestGet, queue, [this](auto& call) { ...
+//   ServeUnary(&service_, &Service::RequestGet, queue, gate, [this](auto& call) { ...
 //   call.Finish(status); });
 template <typename Service, typename Mixin, typename Request, typename Response, typename Handler>
 void ServeUnary(Service* service,
                 void (Mixin::*accept)(grpc::ServerContext*, Request*,
                                       grpc::ServerAsyncResponseWriter<Response>*,
                                       grpc::CompletionQueue*, grpc::ServerCompletionQueue*, void*),
-                grpc::ServerCompletionQueue* queue, Handler handler, base::Gate* gate = nullptr) {
+                grpc::ServerCompletionQueue* queue, base::Gate* gate, Handler handler) {
   using Call = UnaryCall<Request, Response>;
   Call::Serve([service, accept, queue](
                   grpc::ServerContext* context, Request* request, typename Call::Writer* writer,

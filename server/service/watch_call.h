@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "base/gate.h"
 #include "base/mutex.h"
 #include "rpc/completion_queue.h"
 
@@ -66,11 +67,17 @@ class WatchCall final : public std::enable_shared_from_this<WatchCall<Request, R
   struct Method {
     Accept accept;
     Next next;
-    Group* group;  // outlives the server
+    Group* group;       // outlives the server
+    base::Gate* calls;  // each call is inside it from its waiting to its end
   };
 
   static void Serve(std::shared_ptr<const Method> method) {
-    auto call = std::make_shared<WatchCall>(std::move(method));
+    base::Gate* const calls = method->calls;
+    if (!calls->Enter()) return;
+    std::shared_ptr<WatchCall> call(new WatchCall(std::move(method)), [calls](WatchCall* ended) {
+      delete ended;
+      calls->Leave();
+    });
     call->context_.AsyncNotifyWhenDone(call->done_.ArmFor(call));
     call->method_->accept(&call->context_, &call->request_, &call->writer_,
                           call->accepted_.ArmFor(call));

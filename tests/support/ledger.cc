@@ -1,6 +1,7 @@
 #include "tests/support/ledger.h"
 
 #include <algorithm>
+#include <iostream>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -14,10 +15,19 @@ std::string Ledger::ValueOf(int key, uint64_t number) const {
          std::string(padding_, static_cast<char>('a' + number % 26));
 }
 
+void Ledger::NoteFailure(int key, const absl::Status& status) {
+  // The first few tell what went wrong; a fault test may have many.
+  if (failures_.fetch_add(1) < 5) {
+    std::cerr << "write of " << KeyOf(key) << ": " << status << " at " << absl::Now() << "\n";
+  }
+}
+
 bool Ledger::Set(Client& client, int key, const SetOptions& options) {
   Record& record = keys_[key];
   const uint64_t number = ++record.attempted;
-  if (!client.Set(KeyOf(key), ValueOf(key, number), options).ok()) {
+  const auto set = client.Set(KeyOf(key), ValueOf(key, number), options);
+  if (!set.ok()) {
+    NoteFailure(key, set.status());
     return false;
   }
   record.acknowledged = number;
@@ -29,7 +39,9 @@ bool Ledger::Delete(Client& client, int key) {
   Record& record = keys_[key];
   const uint64_t number = ++record.attempted;
   record.deletions.push_back(number);
-  if (!client.Delete(KeyOf(key)).ok()) {
+  const auto deleted = client.Delete(KeyOf(key));
+  if (!deleted.ok()) {
+    NoteFailure(key, deleted.status());
     return false;
   }
   record.acknowledged = number;

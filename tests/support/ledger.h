@@ -5,6 +5,7 @@
 // Thread safety: different keys may be used by different threads.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -44,12 +45,14 @@ class Ledger {
     uint64_t acknowledgements = 0;
     std::vector<uint64_t> deletions;
   };
+  void NoteFailure(int key, const absl::Status& status);
   std::string ValueOf(int key, uint64_t number) const;
   std::string Judge(int key, const GetResult& got, bool miss_is_legal) const;
 
   const std::string prefix_;
   const size_t padding_;
   std::vector<Record> keys_;
+  std::atomic<int> failures_{0};
 };
 
 }  // namespace atoll::test
