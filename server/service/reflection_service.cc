@@ -83,8 +83,10 @@ ServerReflectionResponse ReflectionService::Answer(const ServerReflectionRequest
 // Lifetime: owns itself, from the accept until the stream's end was carried out.
 class ReflectionService::Stream final : public rpc::Tag {
  public:
-  static void Serve(ReflectionService* owner, grpc::ServerCompletionQueue* queue) {
-    auto* stream = new Stream(owner, queue);
+  static void Serve(ReflectionService* owner, grpc::ServerCompletionQueue* queue,
+                    base::Gate* calls) {
+    if (!calls->Enter()) return;
+    auto* stream = new Stream(owner, queue, calls);
     owner->service_.RequestServerReflectionInfo(&stream->context_, &stream->stream_, queue, queue,
                                                 stream->Arm());
   }
@@ -93,7 +95,7 @@ class ReflectionService::Stream final : public rpc::Tag {
     switch (step_) {
       case Step::kAccept:
         if (!ok) break;
-        Serve(owner_, queue_);
+        Serve(owner_, queue_, calls_);
         return Read();
       case Step::kRead:
         return ok ? Write() : Finish();
@@ -102,14 +104,16 @@ class ReflectionService::Stream final : public rpc::Tag {
       case Step::kFinish:
         break;
     }
+    base::Gate* const calls = calls_;
     delete this;
+    calls->Leave();
   }
 
  private:
   enum class Step : uint8_t { kAccept, kRead, kWrite, kFinish };
 
-  Stream(ReflectionService* owner, grpc::ServerCompletionQueue* queue)
-      : owner_(owner), queue_(queue) {}
+  Stream(ReflectionService* owner, grpc::ServerCompletionQueue* queue, base::Gate* calls)
+      : owner_(owner), queue_(queue), calls_(calls) {}
 
   void Read() {
     step_ = Step::kRead;
@@ -126,6 +130,7 @@ class ReflectionService::Stream final : public rpc::Tag {
 
   ReflectionService* const owner_;
   grpc::ServerCompletionQueue* const queue_;
+  base::Gate* const calls_;
   grpc::ServerContext context_;
   grpc::ServerAsyncReaderWriter<ServerReflectionResponse, ServerReflectionRequest> stream_{
       &context_};
@@ -133,6 +138,8 @@ class ReflectionService::Stream final : public rpc::Tag {
   Step step_ = Step::kAccept;
 };
 
-void ReflectionService::Start(grpc::ServerCompletionQueue* queue) { Stream::Serve(this, queue); }
+void ReflectionService::Start(grpc::ServerCompletionQueue* queue, base::Gate* calls) {
+  Stream::Serve(this, queue, calls);
+}
 
 }  // namespace atoll::service

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/gate.h"
 #include "grpc/reflection/v1alpha/reflection.grpc.pb.h"
 
 namespace atoll::service {
@@ -17,7 +18,7 @@ class ReflectionService final {
   explicit ReflectionService(std::vector<std::string> services) : services_(std::move(services)) {}
 
   grpc::Service* service() { return &service_; }
-  void Start(grpc::ServerCompletionQueue* queue);
+  void Start(grpc::ServerCompletionQueue* queue, base::Gate* calls);
 
   // What one request is answered. Unknown files and symbols answer NOT_FOUND within the response.
   grpc::reflection::v1alpha::ServerReflectionResponse Answer(
