@@ -119,8 +119,8 @@ void ForEachAnswer(Messages* answers, size_t keys, Fill fill, Missing missing) {
 }
 
 struct GetJob : std::enable_shared_from_this<GetJob> {
-  GetJob(Engine& engine_, size_t keys, Client::MultiCallback<GetResult> done)
-      : engine(engine_), answers(engine_, keys, std::move(done)) {}
+  GetJob(Engine& engine_, size_t count, Client::MultiCallback<GetResult> done)
+      : engine(engine_), answers(engine_, count, std::move(done)) {}
 
   void One(size_t index) {
     ReadRequest request{.ns = ns,
@@ -171,8 +171,8 @@ void OnGetPart(const std::shared_ptr<GetJob>& job, const Part& part, const absl:
 
 // Writes of many keys: what MultiSet and MultiDelete have in common.
 struct WriteJob {
-  WriteJob(Engine& engine_, size_t keys, Client::MultiCallback<WriteResult> done)
-      : engine(engine_), answers(engine_, keys, std::move(done)) {}
+  WriteJob(Engine& engine_, size_t count, Client::MultiCallback<WriteResult> done)
+      : engine(engine_), answers(engine_, count, std::move(done)) {}
 
   // Tries one key alone.
   std::function<void(size_t index)> one;
