@@ -133,7 +133,9 @@ TEST_F(MembershipTest, ANodeThatLeavesHasNoRolesWhenLeaveReturns) {
     const base::Incarnation leaver = nodes_[name]->self();
     int alone = 0;
     for (const auto& placement : map->partitions) {
-      if (placement.primary == leaver) EXPECT_EQ(placement.isr.size(), 1u);
+      if (placement.primary == leaver) {
+        EXPECT_EQ(placement.isr.size(), 1u);
+      }
       alone += placement.isr.size() == 1 && placement.InIsr(leaver) ? 1 : 0;
     }
     EXPECT_EQ(Primaries(*map, leaver), alone);
