@@ -125,14 +125,15 @@ bool Cleaner::StartCompactionLocked(base::CacheSeconds now) {
 }
 
 void Cleaner::SizeGhostLocked(Shard& shard) {
-  const uint64_t wanted = shard.items.load(std::memory_order_relaxed);
+  // As many as the main queue holds.
+  const uint64_t wanted = shard.items.load(std::memory_order_relaxed) / 10 * 9;
   base::MutexLock lock(shard.mu);
   const uint64_t have = shard.ghost.capacity();
-  if (have * 2 >= wanted && have <= wanted * 4 + 1024) return;
+  if (have * 3 / 2 >= wanted && have <= wanted * 3 + 1024) return;
   const uint64_t room = uint64_t{tables_.arena->Available()} * tables_.arena->segment_bytes();
   if (wanted > have && (wanted - have) * 5 > room) return;  // when there is room
   const int64_t before = shard.ghost.bytes();
-  shard.ghost.Resize(wanted + wanted / 8);
+  shard.ghost.Resize(wanted);
   tables_.arena->Charge(shard.ghost.bytes() - before);
 }
 

@@ -7,7 +7,7 @@ namespace atoll::store {
 namespace {
 
 // An entry further from its bucket than this makes its extent grow, if that is well filled.
-constexpr uint32_t kUsualProbes = 4;
+constexpr uint32_t kUsualProbes = 6;
 
 }  // namespace
 
@@ -120,7 +120,7 @@ std::vector<Slot> Index::SlotsOf(const Extent& extent) {
 void Index::Rebuild(uint32_t tag) {
   Extent* const old = ExtentOf(tag);
   old->erased = 0;  // if it cannot be rebuilt, not again at once
-  const uint32_t buckets = old->used * 5 / 4 / kSlotsPerBucket + 1;
+  const uint32_t buckets = old->used * 9 / 8 / kSlotsPerBucket + 1;
   Extent* const anew = Build(std::min(buckets, old->buckets), old->depth, SlotsOf(*old));
   if (anew == nullptr) return;
   Replace(old, anew, tag);
@@ -132,7 +132,7 @@ bool Index::Grow(uint32_t tag) {
   const std::vector<Slot> slots = SlotsOf(*old);
   if (old->buckets < kMaxBuckets) {
     const uint32_t buckets =
-        std::min(std::max(old->buckets + 1, old->buckets * 5 / 4), kMaxBuckets);
+        std::min(std::max(old->buckets + 1, old->buckets * 9 / 8), kMaxBuckets);
     Extent* const grown = Build(buckets, old->depth, slots);
     if (grown != nullptr) {
       Replace(old, grown, tag);
@@ -153,7 +153,7 @@ bool Index::Split(uint32_t tag, const std::vector<Slot>& slots) {
   std::array<Extent*, 2> built{};
   for (int i = 0; i < 2; ++i) {
     const size_t count = halves[i].size();
-    built[i] = Build(static_cast<uint32_t>(count * 5 / 4 / kSlotsPerBucket + 1), depth, halves[i]);
+    built[i] = Build(static_cast<uint32_t>(count * 9 / 8 / kSlotsPerBucket + 1), depth, halves[i]);
     // All slots in one half, close together: as many buckets as there are, and the longest way.
     if (built[i] == nullptr) {
       built[i] = NewExtent(kMaxBuckets, depth);

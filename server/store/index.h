@@ -1,7 +1,7 @@
 // Where the entries of one partition lie: a hash table of 8 B slots that grows a piece at a time.
 //
 // The partition's range of hashes is cut in *extents*, each a block of up to 64 buckets of 64 B; a
-// full extent grows by a quarter or splits in two, alone, so that no pause grows with the table. A
+// full extent grows by an eighth or splits in two, alone, so that no pause grows with the table. A
 // slot holds the 22 bits of the hash below the partition's 12: enough to place it anew without a
 // look at the entry. Buckets are in the order of hashes, so a cursor is a hash. An entry whose
 // bucket is full lies in one of the following; `overflowed` says which buckets were passed by.

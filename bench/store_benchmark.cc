@@ -1,0 +1,182 @@
+// Look-ups and writes of the memory engine beside a hash map behind shard mutexes.
+//
+// store_benchmark --benchmark_filter=... ; figures in docs/performance.md are medians of one run.
+#include <benchmark/benchmark.h>
+
+#include <array>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "base/hash.h"
+#include "server/store/store.h"
+
+namespace atoll::store {
+namespace {
+
+constexpr size_t kItems = 1'000'000;
+constexpr size_t kBatch = 100;
+constexpr base::NamespaceId kNamespace{1};
+
+std::string KeyOf(size_t i) {
+  std::string key = "key:" + std::to_string(i * 2654435761u % 1'000'000'007u);
+  key.resize(24, '.');
+  return key;
+}
+
+const std::vector<std::string>& Keys() {
+  static const auto* const keys = [] {
+    auto* all = new std::vector<std::string>;
+    for (size_t i = 0; i < kItems; ++i) all->push_back(KeyOf(i));
+    return all;
+  }();
+  return *keys;
+}
+
+Key Make(const std::string& key) { return {kNamespace, key, base::HashKey("default", key)}; }
+
+std::unique_ptr<Store> NewStore(uint64_t memory_bytes) {
+  StoreOptions options;
+  options.memory_bytes = memory_bytes;
+  options.clock = &base::Clock::Real();
+  auto store = *Store::Create(options);
+  for (uint32_t p = 0; p < base::kPartitionCount; ++p) {
+    store->OpenPartition(base::PartitionId(static_cast<uint16_t>(p)));
+    store->SetCommitted(base::PartitionId(static_cast<uint16_t>(p)), base::Version(~uint64_t{0}));
+  }
+  return store;
+}
+
+std::unique_ptr<Store> FilledStore() {
+  auto store = NewStore(uint64_t{512} << 20);
+  const std::string value(100, 'v');
+  const std::string_view piece = value;
+  uint64_t version = 0;
+  for (const std::string& key : Keys()) {
+    store->Put(Make(key), {.version = base::Version(++version)}, absl::MakeConstSpan(&piece, 1));
+  }
+  return store;
+}
+
+Store& Filled() {
+  static Store* const store = FilledStore().release();
+  return *store;
+}
+
+struct MapShard {
+  std::mutex mu;
+  absl::flat_hash_map<std::string, std::string> map;
+};
+using Map = std::array<MapShard, 1024>;
+
+Map& FilledMap() {
+  static Map* const map = [] {
+    auto* filled = new Map;
+    for (const std::string& key : Keys()) {
+      (*filled)[base::HashKey("default", key) >> 54].map.emplace(key, std::string(100, 'v'));
+    }
+    return filled;
+  }();
+  return *map;
+}
+
+void BM_StoreFindBatch(benchmark::State& state) {
+  Store& store = Filled();
+  std::mt19937_64 random(static_cast<uint64_t>(state.thread_index()));
+  ReadBuffer buffer;
+  std::vector<Key> keys(kBatch);
+  std::vector<Found> found(kBatch);
+  for (auto _ : state) {
+    for (Key& key : keys) key = Make(Keys()[random() % kItems]);
+    buffer.Reset();
+    store.FindBatch(keys, {}, buffer, absl::MakeSpan(found));
+    benchmark::DoNotOptimize(found.data());
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kBatch));
+}
+BENCHMARK(BM_StoreFindBatch)->Threads(1)->Threads(2)->UseRealTime();
+
+// The same keys are drawn and hashed, and nothing is looked up: what the loops themselves cost.
+void BM_DrawAndHash(benchmark::State& state) {
+  std::mt19937_64 random(1);
+  for (auto _ : state) {
+    for (size_t i = 0; i < kBatch; ++i) {
+      benchmark::DoNotOptimize(Make(Keys()[random() % kItems]));
+    }
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kBatch));
+}
+BENCHMARK(BM_DrawAndHash);
+
+void BM_FlatHashMapFindBatch(benchmark::State& state) {
+  Map& map = FilledMap();
+  std::mt19937_64 random(static_cast<uint64_t>(state.thread_index()));
+  ReadBuffer buffer;
+  std::vector<Key> keys(kBatch);
+  std::vector<Found> found(kBatch);
+  for (auto _ : state) {
+    for (Key& key : keys) key = Make(Keys()[random() % kItems]);
+    buffer.Reset();
+    for (size_t i = 0; i < kBatch; ++i) {
+      MapShard& shard = map[keys[i].hash >> 54];
+      const std::lock_guard<std::mutex> lock(shard.mu);
+      const auto it = shard.map.find(absl::string_view(keys[i].key.data(), keys[i].key.size()));
+      if (it != shard.map.end()) found[i].value = Value(buffer.Copy(it->second));
+    }
+    benchmark::DoNotOptimize(found.data());
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kBatch));
+}
+BENCHMARK(BM_FlatHashMapFindBatch)->Threads(1)->Threads(2)->UseRealTime();
+
+void Mixed(benchmark::State& state, Store& store) {
+  std::mt19937_64 random(static_cast<uint64_t>(state.thread_index()) + 5);
+  ReadBuffer buffer;
+  std::vector<Key> keys(kBatch);
+  std::vector<Found> found(kBatch);
+  const std::string value(100, 'w');
+  const std::string_view piece = value;
+  static std::atomic<uint64_t> version{kItems};
+  for (auto _ : state) {
+    for (Key& key : keys) key = Make(Keys()[random() % kItems]);
+    buffer.Reset();
+    const auto reads = absl::MakeConstSpan(keys).subspan(5);
+    store.FindBatch(reads, {}, buffer, absl::MakeSpan(found).subspan(5));
+    const uint64_t from = version.fetch_add(5, std::memory_order_relaxed);
+    for (size_t i = 0; i < 5; ++i) {
+      store.Put(keys[i], {.version = base::Version(from + i)}, absl::MakeConstSpan(&piece, 1));
+    }
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kBatch));
+}
+
+// 95% reads, two threads: one engine, and one for each.
+void BM_MixedOneEngine(benchmark::State& state) { Mixed(state, Filled()); }
+BENCHMARK(BM_MixedOneEngine)->Threads(1)->Threads(2)->UseRealTime();
+
+void BM_MixedOwnEngine(benchmark::State& state) {
+  static std::array<Store*, 2> stores = {&Filled(), FilledStore().release()};
+  Mixed(state, *stores[static_cast<size_t>(state.thread_index())]);
+}
+BENCHMARK(BM_MixedOwnEngine)->Threads(2)->UseRealTime();
+
+void BM_PutWithEviction(benchmark::State& state) {
+  static Store* const store = NewStore(uint64_t{64} << 20).release();
+  const std::string value(100, 'v');
+  const std::string_view piece = value;
+  static uint64_t n = 0;
+  std::string key(24, 'k');
+  for (auto _ : state) {
+    ++n;
+    std::memcpy(key.data(), &n, sizeof(n));
+    store->Put(Make(key), {.version = base::Version(n)}, absl::MakeConstSpan(&piece, 1));
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(BM_PutWithEviction);
+
+}  // namespace
+}  // namespace atoll::store
