@@ -453,16 +453,18 @@ TEST_F(StoreContract, HotEntriesOutliveAScan) {
 }
 
 TEST_F(StoreContract, DoesNotEvictWhatIsNotCommitted) {
-  // Half of memory is uncommitted in one partition; the rest churns in others.
-  for (int i = 1; i <= 8000; ++i) {
+  // Most of memory is uncommitted in one partition, so that its shard is the first to be asked; the
+  // rest churns in another.
+  constexpr int kUncommitted = 15'000;
+  for (int i = 1; i <= kUncommitted; ++i) {
     ASSERT_EQ(Put("u" + std::to_string(i), i, Pattern::Bytes(i, 3000)), WriteResult::kApplied);
   }
   store_->OpenPartition(PartitionId(6));
-  for (uint64_t i = 1; i < 50'000; ++i) {
+  for (uint64_t i = 1; i < 20'000; ++i) {
     PutBytes(*store_, KeyIn(PartitionId(6), std::to_string(i)), Meta(i), Pattern::Bytes(i, 3000));
     store_->SetCommitted(PartitionId(6), Version(i));
   }
-  for (int i = 1; i <= 8000; ++i) {
+  for (int i = 1; i <= kUncommitted; ++i) {
     const Found found = Find("u" + std::to_string(i));
     ASSERT_EQ(found.presence, Presence::kPresent) << i;
     ASSERT_TRUE(Pattern::Matches(i, found.value));
