@@ -289,16 +289,18 @@ void NodeImpl::MakeDataPath() {
                                                 &Clock(), disk_.get());
   links_->SetReceiver(replicator_.get());
   shares_ = std::make_unique<NamespaceShares>(membership_.get(), store_.get());
-  budget_ = std::make_unique<routing::ByteBudget>(options_.rpc_memory_bytes);
+  const uint64_t max_value = std::min<uint64_t>(store::kMaxValueBytes, options_.memory_bytes / 8);
+  // A value of the largest size, with what else its call takes, must fit.
+  budget_ = std::make_unique<routing::ByteBudget>(
+      std::max<uint64_t>(options_.rpc_memory_bytes, max_value + rpc::kMaxMessageBytes));
   forwarder_ = std::make_unique<routing::PeerForwarder>(out_->queue(), timers_.get(), budget_.get(),
                                                         &Clock());
   router_ = std::make_unique<routing::Router>(replicator_.get(), membership_.get(),
                                               forwarder_.get(), timers_.get(), &Clock());
   handler_ = std::make_unique<service::CacheHandler>(
       router_.get(), budget_.get(), &Clock(),
-      service::CacheLimits{
-          .max_value_bytes = std::min<uint64_t>(store::kMaxValueBytes, options_.memory_bytes / 8),
-          .max_operations = options_.max_operations});
+      service::CacheLimits{.max_value_bytes = max_value,
+                           .max_operations = options_.max_operations});
   admin_calls_ = std::make_unique<base::Executor>(kAdminThreads, kMaxAdminCalls);
   if (warm_ != nullptr) store_->SetWarmSink(warm_.get());
   tick_ = std::make_unique<base::Periodic>(kTick, [this] { replicator_->Tick(); });
