@@ -1,5 +1,7 @@
 #include "base/gate.h"
 
+#include <algorithm>
+
 #include "base/clock.h"
 
 namespace atoll::base {
@@ -48,7 +50,9 @@ bool Gate::Drain(absl::Duration timeout) {
     if (left <= absl::ZeroDuration()) {
       return false;
     }
-    emptied_.WaitFor(mu_, left);
+    // In pieces: the standard library adds the time-out to its clock, which an infinite one
+    // overflows.
+    emptied_.WaitFor(mu_, std::min(left, absl::Hours(1)));
   }
   return true;
 }

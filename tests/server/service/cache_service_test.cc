@@ -1,0 +1,543 @@
+// CacheService through plain generated stubs, on one node and on two.
+#include "server/service/cache_service.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+
+#include "rpc/status.h"
+#include "tests/support/cache_nodes.h"
+
+namespace atoll::service {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Every call with a deadline, and its status as ours.
+class Stub {
+ public:
+  explicit Stub(const std::shared_ptr<grpc::Channel>& channel)
+      : stub_(v1::CacheService::NewStub(channel)) {}
+  v1::CacheService::Stub* operator->() { return stub_.get(); }
+
+  template <typename Request, typename Response>
+  absl::Status Call(grpc::Status (v1::CacheService::Stub::*method)(grpc::ClientContext*,
+                                                                   const Request&, Response*),
+                    const Request& request, Response* response) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+    return rpc::FromGrpc((stub_.get()->*method)(&context, request, response));
+  }
+
+  absl::Status Set(const std::string& key, const std::string& value,
+                   v1::SetResponse* response = nullptr) {
+    v1::SetRequest request;
+    request.set_key(key);
+    request.set_value(value);
+    v1::SetResponse ignored;
+    return Call(&v1::CacheService::Stub::Set, request, response != nullptr ? response : &ignored);
+  }
+
+  v1::GetResponse Get(const std::string& key) {
+    v1::GetRequest request;
+    request.set_key(key);
+    v1::GetResponse response;
+    const absl::Status status = Call(&v1::CacheService::Stub::Get, request, &response);
+    EXPECT_TRUE(status.ok()) << status;
+    return response;
+  }
+
+ private:
+  std::unique_ptr<v1::CacheService::Stub> stub_;
+};
+
+using S = v1::CacheService::Stub;
+
+// One node, or a key's owner asked through another node: the answers must not differ.
+class CacheService : public ::testing::TestWithParam<bool> {
+ protected:
+  CacheService()
+      : nodes_({.nodes = GetParam() ? 2 : 1}),
+        stub_(nodes_.channel(0)),
+        owner_(GetParam() ? 1 : 0) {}
+
+  std::string Key(int salt = 0) const { return nodes_.KeyOf(owner_, salt); }
+
+  test::CacheNodes nodes_;
+  Stub stub_;
+  const int owner_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Nodes, CacheService, ::testing::Bool(),
+                         [](const auto& info) { return info.param ? "Forwarded" : "Local"; });
+
+TEST_P(CacheService, WhatWasSetIsFound) {
+  v1::SetRequest set;
+  set.set_key(Key());
+  set.set_value(std::string("a\0b", 3));
+  set.set_flags(0xfffffffe);
+  set.set_ttl_ms(100'000);
+  set.set_max_idle_ms(50'000);
+  v1::SetResponse stored;
+  ASSERT_TRUE(stub_.Call(&S::Set, set, &stored).ok());
+  EXPECT_EQ(stored.outcome(), v1::OUTCOME_OK);
+  EXPECT_NE(stored.version(), 0u);
+  EXPECT_EQ(stored.copies(), 1u);
+  const v1::GetResponse found = stub_.Get(Key());
+  EXPECT_EQ(found.outcome(), v1::OUTCOME_OK);
+  EXPECT_EQ(found.value(), std::string("a\0b", 3));
+  EXPECT_EQ(found.version(), stored.version());
+  EXPECT_EQ(found.flags(), 0xfffffffe);
+  EXPECT_EQ(found.size(), 3u);
+  EXPECT_EQ(found.max_idle_ms(), 50'000);
+  EXPECT_GT(found.ttl_ms(), 95'000);
+  EXPECT_LE(found.ttl_ms(), 101'000);
+}
+
+TEST_P(CacheService, AMissIsAnOutcomeAndNoError) {
+  EXPECT_EQ(stub_.Get(Key()).outcome(), v1::OUTCOME_MISS);
+  v1::DeleteRequest request;
+  request.set_key(Key());
+  v1::DeleteResponse response;
+  ASSERT_TRUE(stub_.Call(&S::Delete, request, &response).ok());
+  EXPECT_EQ(response.outcome(), v1::OUTCOME_MISS);
+}
+
+TEST_P(CacheService, EveryVerbDoesWhatItSays) {
+  v1::AddRequest add;
+  add.set_key(Key());
+  add.set_value("5");
+  v1::AddResponse added;
+  ASSERT_TRUE(stub_.Call(&S::Add, add, &added).ok());
+  EXPECT_EQ(added.outcome(), v1::OUTCOME_OK);
+  ASSERT_TRUE(stub_.Call(&S::Add, add, &added).ok());
+  EXPECT_EQ(added.outcome(), v1::OUTCOME_NOT_STORED);
+
+  v1::IncrementRequest increment;
+  increment.set_key(Key());
+  increment.set_delta(37);
+  v1::IncrementResponse incremented;
+  ASSERT_TRUE(stub_.Call(&S::Increment, increment, &incremented).ok());
+  EXPECT_EQ(incremented.number(), 42);
+  v1::DecrementRequest decrement;
+  decrement.set_key(Key());
+  decrement.set_delta(2);
+  v1::DecrementResponse decremented;
+  ASSERT_TRUE(stub_.Call(&S::Decrement, decrement, &decremented).ok());
+  EXPECT_EQ(decremented.number(), 40);
+
+  v1::AppendRequest append;
+  append.set_key(Key());
+  append.set_value("!");
+  v1::AppendResponse appended;
+  ASSERT_TRUE(stub_.Call(&S::Append, append, &appended).ok());
+  v1::PrependRequest prepend;
+  prepend.set_key(Key());
+  prepend.set_value("is ");
+  v1::PrependResponse prepended;
+  ASSERT_TRUE(stub_.Call(&S::Prepend, prepend, &prepended).ok());
+  EXPECT_EQ(stub_.Get(Key()).value(), "is 40!");
+
+  const absl::Status not_a_number = stub_.Call(&S::Increment, increment, &incremented);
+  EXPECT_EQ(not_a_number.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(base::Reason(not_a_number), base::reason::kNotANumber);
+
+  v1::ReplaceRequest replace;
+  replace.set_key(Key());
+  replace.set_value("new");
+  v1::ReplaceResponse replaced;
+  ASSERT_TRUE(stub_.Call(&S::Replace, replace, &replaced).ok());
+  EXPECT_EQ(replaced.outcome(), v1::OUTCOME_OK);
+
+  v1::CompareAndSwapRequest swap;
+  swap.set_key(Key());
+  swap.set_value("swapped");
+  swap.set_expected_version(replaced.version() + 1);
+  v1::CompareAndSwapResponse swapped;
+  ASSERT_TRUE(stub_.Call(&S::CompareAndSwap, swap, &swapped).ok());
+  EXPECT_EQ(swapped.outcome(), v1::OUTCOME_MISMATCH);
+  EXPECT_EQ(swapped.version(), replaced.version());
+  swap.set_expected_version(replaced.version());
+  ASSERT_TRUE(stub_.Call(&S::CompareAndSwap, swap, &swapped).ok());
+  EXPECT_EQ(swapped.outcome(), v1::OUTCOME_OK);
+
+  v1::GetAndTouchRequest get_and_touch;
+  get_and_touch.set_key(Key());
+  get_and_touch.set_ttl_ms(50'000);
+  v1::GetAndTouchResponse touched;
+  ASSERT_TRUE(stub_.Call(&S::GetAndTouch, get_and_touch, &touched).ok());
+  EXPECT_EQ(touched.entry().value(), "swapped");
+  EXPECT_GT(touched.entry().ttl_ms(), 40'000);
+  v1::TouchRequest touch;
+  touch.set_key(Key());
+  touch.set_ttl_ms(0);
+  v1::TouchResponse forever;
+  ASSERT_TRUE(stub_.Call(&S::Touch, touch, &forever).ok());
+  EXPECT_FALSE(stub_.Get(Key()).has_ttl_ms());
+
+  v1::DeleteRequest erase;
+  erase.set_key(Key());
+  v1::DeleteResponse erased;
+  ASSERT_TRUE(stub_.Call(&S::Delete, erase, &erased).ok());
+  EXPECT_EQ(erased.outcome(), v1::OUTCOME_OK);
+  EXPECT_EQ(stub_.Get(Key()).outcome(), v1::OUTCOME_MISS);
+}
+
+TEST_P(CacheService, AnUnchangedValueIsNotSent) {
+  v1::SetResponse stored;
+  ASSERT_TRUE(stub_.Set(Key(), "value", &stored).ok());
+  v1::GetRequest request;
+  request.set_key(Key());
+  request.set_if_version_not(stored.version());
+  v1::GetResponse response;
+  ASSERT_TRUE(stub_.Call(&S::Get, request, &response).ok());
+  EXPECT_EQ(response.outcome(), v1::OUTCOME_UNCHANGED);
+  EXPECT_EQ(response.value(), "");
+}
+
+TEST_P(CacheService, AMultiCallAnswersEveryKey) {
+  v1::MultiSetRequest set;
+  for (int i = 0; i < 100; ++i) {
+    auto* entry = set.add_entries();
+    entry->set_key("many-" + std::to_string(i));
+    entry->set_value(std::to_string(i));
+  }
+  set.add_entries()->set_key("");
+  v1::MultiSetResponse stored;
+  ASSERT_TRUE(stub_.Call(&S::MultiSet, set, &stored).ok());
+  ASSERT_EQ(stored.results_size(), 101);
+  for (const auto& result : stored.results()) {
+    EXPECT_EQ(result.has_error(), result.index() == 100) << result.ShortDebugString();
+  }
+  v1::MultiGetRequest get;
+  for (int i = 0; i < 101; ++i) get.add_keys("many-" + std::to_string(i));
+  v1::MultiGetResponse found;
+  ASSERT_TRUE(stub_.Call(&S::MultiGet, get, &found).ok());
+  ASSERT_EQ(found.results_size(), 101);
+  for (const auto& result : found.results()) {
+    if (result.index() == 100) {
+      EXPECT_EQ(result.result().outcome(), v1::OUTCOME_MISS);
+    } else {
+      EXPECT_EQ(result.result().value(), std::to_string(result.index()));
+    }
+  }
+  v1::MultiDeleteRequest erase;
+  for (int i = 0; i < 100; ++i) erase.add_keys("many-" + std::to_string(i));
+  v1::MultiDeleteResponse erased;
+  ASSERT_TRUE(stub_.Call(&S::MultiDelete, erase, &erased).ok());
+  EXPECT_EQ(erased.results_size(), 100);
+  EXPECT_EQ(stub_.Get("many-7").outcome(), v1::OUTCOME_MISS);
+}
+
+TEST_P(CacheService, ARefusalNamesFieldValueAndLimit) {
+  struct Case {
+    const char* name;
+    std::function<absl::Status()> call;
+    const char* message;
+  };
+  const auto set = [this](const std::function<void(v1::SetRequest&)>& edit) {
+    v1::SetRequest request;
+    request.set_key("k");
+    edit(request);
+    v1::SetResponse response;
+    return stub_.Call(&S::Set, request, &response);
+  };
+  const auto multi_get = [this](int keys) {
+    v1::MultiGetRequest request;
+    for (int i = 0; i < keys; ++i) request.add_keys("k");
+    v1::MultiGetResponse response;
+    return stub_.Call(&S::MultiGet, request, &response);
+  };
+  const std::vector<Case> cases = {
+      {"empty key", [&] { return set([](auto& r) { r.set_key(""); }); }, "key: empty"},
+      {"long key", [&] { return set([](auto& r) { r.set_key(std::string(1300, 'k')); }); },
+       "key: 1300 bytes, limit 1024"},
+      {"large value",
+       [&] { return set([](auto& r) { r.set_value(std::string((1 << 20) + 1, 'v')); }); },
+       "value: 1048577 bytes, limit 1048576"},
+      {"negative ttl", [&] { return set([](auto& r) { r.set_ttl_ms(-1); }); }, "ttl_ms: -1"},
+      {"endless ttl",
+       [&] { return set([](auto& r) { r.set_ttl_ms(std::numeric_limits<int64_t>::max()); }); },
+       "ttl_ms: 9223372036854775807, limit 3153600000000"},
+      {"negative idle", [&] { return set([](auto& r) { r.set_max_idle_ms(-5); }); },
+       "max_idle_ms: -5"},
+      {"no keys", [&] { return multi_get(0); }, "keys: none"},
+      {"too many keys", [&] { return multi_get(10'001); }, "keys: 10001, limit 10000"},
+      {"cas of 0",
+       [&] {
+         v1::CompareAndSwapRequest request;
+         request.set_key("k");
+         v1::CompareAndSwapResponse response;
+         return stub_.Call(&S::CompareAndSwap, request, &response);
+       },
+       "expected_version: 0"},
+      {"strange cursor",
+       [&] {
+         v1::ScanRequest request;
+         request.set_cursor("abc");
+         v1::ScanResponse response;
+         return stub_.Call(&S::Scan, request, &response);
+       },
+       "cursor: "},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    const absl::Status status = c.call();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(c.message));
+    EXPECT_EQ(base::Reason(status), base::reason::kBadArgument);
+  }
+}
+
+TEST_P(CacheService, AnUnknownNamespaceIsNotFound) {
+  v1::GetRequest request;
+  request.set_namespace_("nowhere");
+  request.set_key("k");
+  v1::GetResponse response;
+  const absl::Status status = stub_.Call(&S::Get, request, &response);
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(base::Reason(status), base::reason::kUnknownNamespace);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("nowhere"));
+}
+
+std::string Pattern(size_t size) {
+  std::string out(size, '\0');
+  for (size_t i = 0; i < size; ++i) out[i] = static_cast<char>(i * 31 + i / 251);
+  return out;
+}
+
+absl::Status SetByStream(Stub& stub, const std::string& key, const std::string& value,
+                         uint64_t announced, v1::SetStreamResponse* response) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+  auto writer = stub->SetStream(&context, response);
+  v1::SetStreamRequest message;
+  message.mutable_header()->mutable_set()->set_key(key);
+  message.mutable_header()->set_size(announced);
+  writer->Write(message);
+  for (size_t i = 0; i < value.size(); i += 200'000) {
+    message.set_chunk(value.substr(i, 200'000));
+    if (!writer->Write(message)) break;
+  }
+  writer->WritesDone();
+  return rpc::FromGrpc(writer->Finish());
+}
+
+absl::Status GetByStream(Stub& stub, const std::string& key, v1::GetResponse* header,
+                         std::string* value) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+  v1::GetStreamRequest request;
+  request.mutable_get()->set_key(key);
+  auto reader = stub->GetStream(&context, request);
+  v1::GetStreamResponse message;
+  value->clear();
+  while (reader->Read(&message)) {
+    if (message.has_header()) {
+      *header = message.header();
+    } else {
+      EXPECT_LE(message.chunk().size(), 256u << 10);
+      value->append(message.chunk());
+    }
+  }
+  return rpc::FromGrpc(reader->Finish());
+}
+
+TEST_P(CacheService, LargeValuesPassInChunksBothWays) {
+  for (const size_t size : {size_t{0}, size_t{1}, size_t{100'000}, size_t{5'000'000}}) {
+    SCOPED_TRACE(size);
+    const std::string value = Pattern(size);
+    v1::SetStreamResponse stored;
+    const absl::Status set = SetByStream(stub_, Key(), value, size, &stored);
+    ASSERT_TRUE(set.ok()) << set;
+    EXPECT_EQ(stored.result().outcome(), v1::OUTCOME_OK);
+    v1::GetResponse header;
+    std::string found;
+    const absl::Status got = GetByStream(stub_, Key(), &header, &found);
+    ASSERT_TRUE(got.ok()) << got;
+    EXPECT_EQ(header.outcome(), v1::OUTCOME_OK);
+    EXPECT_EQ(header.size(), size);
+    EXPECT_EQ(header.version(), stored.result().version());
+    EXPECT_TRUE(found == value);
+    EXPECT_EQ(stub_.Get(Key()).outcome(),
+              size > (1 << 20) ? v1::OUTCOME_USE_STREAM : v1::OUTCOME_OK);
+    EXPECT_EQ(stub_.Get(Key()).size(), size);
+  }
+  v1::GetResponse header;
+  std::string nothing;
+  ASSERT_TRUE(GetByStream(stub_, Key(1), &header, &nothing).ok());
+  EXPECT_EQ(header.outcome(), v1::OUTCOME_MISS);
+}
+
+TEST_P(CacheService, AStreamOfAnotherSizeThanAnnouncedStoresNothing) {
+  v1::SetStreamResponse response;
+  for (const uint64_t announced : {uint64_t{500'000}, uint64_t{900'000}}) {
+    const absl::Status status =
+        SetByStream(stub_, Key(), std::string(700'000, 'x'), announced, &response);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    EXPECT_EQ(stub_.Get(Key()).outcome(), v1::OUTCOME_MISS);
+  }
+  const absl::Status large = SetByStream(stub_, Key(), "x", uint64_t{1} << 40, &response);
+  EXPECT_THAT(std::string(large.message()), HasSubstr("value: 1099511627776 bytes, limit "));
+}
+
+TEST_P(CacheService, AScanListsEveryEntryOnce) {
+  std::set<std::string> expected;
+  for (int i = 0; i < 500; ++i) {
+    const std::string key = (i % 2 == 0 ? "even-" : "odd-") + std::to_string(i);
+    ASSERT_TRUE(stub_.Set(key, std::string(100, 'x')).ok());
+    if (i % 2 == 0) expected.insert(key);
+  }
+  std::multiset<std::string> found;
+  v1::ScanRequest request;
+  request.set_prefix("even-");
+  request.set_limit(60);
+  request.set_with_values(true);
+  int pages = 0;
+  do {
+    v1::ScanResponse response;
+    const absl::Status status = stub_.Call(&S::Scan, request, &response);
+    ASSERT_TRUE(status.ok()) << status;
+    for (const auto& entry : response.entries()) {
+      found.insert(entry.key());
+      EXPECT_EQ(entry.entry().value().size(), 100u);
+    }
+    request.set_cursor(response.cursor());
+    ASSERT_LT(++pages, 5'000);
+  } while (!request.cursor().empty());
+  EXPECT_EQ(std::multiset<std::string>(expected.begin(), expected.end()), found);
+}
+
+TEST_P(CacheService, AFlushHidesEverythingEverywhere) {
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(stub_.Set("f" + std::to_string(i), "x").ok());
+  v1::FlushResponse response;
+  const absl::Status status = stub_.Call(&S::Flush, v1::FlushRequest(), &response);
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(response.partitions(), base::kPartitionCount);
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_EQ(stub_.Get("f" + std::to_string(i)).outcome(), v1::OUTCOME_MISS);
+  }
+  ASSERT_TRUE(stub_.Set("f1", "again").ok());
+  EXPECT_EQ(stub_.Get("f1").value(), "again");
+}
+
+// --- Exchange ---
+
+TEST_P(CacheService, AnExchangeStreamAnswersEveryOperationById) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+  auto stream = stub_->Exchange(&context);
+  v1::ExchangeRequest request;
+  for (uint64_t i = 0; i < 200; ++i) {
+    auto* operation = request.add_operations();
+    operation->set_id(i);
+    operation->mutable_set()->set_key("x" + std::to_string(i));
+    operation->mutable_set()->set_value(std::to_string(i * i));
+  }
+  ASSERT_TRUE(stream->Write(request));
+  std::map<uint64_t, v1::OperationResult> results;
+  v1::ExchangeResponse response;
+  while (results.size() < 200 && stream->Read(&response)) {
+    for (const auto& result : response.results()) {
+      EXPECT_TRUE(results.emplace(result.id(), result).second);
+    }
+  }
+  request.Clear();
+  for (uint64_t i = 0; i < 200; ++i) {
+    auto* operation = request.add_operations();
+    operation->set_id(1000 + i);
+    operation->mutable_get()->set_key("x" + std::to_string(i));
+  }
+  request.add_operations()->set_id(5000);
+  ASSERT_TRUE(stream->Write(request));
+  stream->WritesDone();
+  while (stream->Read(&response)) {
+    for (const auto& result : response.results()) {
+      EXPECT_TRUE(results.emplace(result.id(), result).second);
+    }
+  }
+  EXPECT_TRUE(stream->Finish().ok());
+  ASSERT_EQ(results.size(), 401u);
+  for (uint64_t i = 0; i < 200; ++i) {
+    EXPECT_EQ(results[i].set().outcome(), v1::OUTCOME_OK);
+    EXPECT_EQ(results[1000 + i].get().value(), std::to_string(i * i));
+  }
+  EXPECT_EQ(results[5000].error().code(), static_cast<int>(absl::StatusCode::kInvalidArgument));
+}
+
+TEST_P(CacheService, AnExchangeStreamSendsLargeValuesAnotherWay) {
+  ASSERT_TRUE(stub_.Set(Key(), std::string(100'000, 'x')).ok());
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+  auto stream = stub_->Exchange(&context);
+  v1::ExchangeRequest request;
+  request.add_operations()->mutable_get()->set_key(Key());
+  ASSERT_TRUE(stream->Write(request));
+  v1::ExchangeResponse response;
+  ASSERT_TRUE(stream->Read(&response));
+  EXPECT_EQ(response.results(0).get().outcome(), v1::OUTCOME_USE_STREAM);
+  EXPECT_EQ(response.results(0).get().size(), 100'000u);
+  stream->WritesDone();
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
+// --- One node is enough for these ---
+
+TEST(CacheServiceLimits, MoreThanIsAdmittedIsRefusedAndNotQueued) {
+  test::CacheNodes nodes({.nodes = 2, .rpc_bytes = 3 << 20, .max_operations = 100});
+  Stub stub(nodes.channel(0));
+  v1::SetStreamResponse response;
+  // Announced, and never sent: the memory is taken.
+  grpc::ClientContext context;
+  auto writer = stub->SetStream(&context, &response);
+  v1::SetStreamRequest message;
+  message.mutable_header()->mutable_set()->set_key("k");
+  message.mutable_header()->set_size(2'900'000);
+  ASSERT_TRUE(writer->Write(message));
+  while (nodes.budget(0).used() < 2'900'000) std::this_thread::yield();
+  const absl::Status refused =
+      SetByStream(stub, "k", std::string(700'000, 'x'), 700'000, &response);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted) << refused;
+  EXPECT_EQ(base::Reason(refused), base::reason::kOverload);
+  context.TryCancel();
+  writer->Finish();
+  while (nodes.budget(0).used() > 0) std::this_thread::yield();
+  EXPECT_TRUE(SetByStream(stub, "k", std::string(700'000, 'x'), 700'000, &response).ok());
+  EXPECT_EQ(nodes.handler(0).counters().refused.load(), 1u);
+}
+
+TEST(CacheServiceLimits, ADrainingNodeRefusesAndSaysSo) {
+  test::CacheNodes nodes;
+  Stub stub(nodes.channel(0));
+  ASSERT_TRUE(stub.Set("k", "v").ok());
+  EXPECT_TRUE(nodes.handler(0).Drain(absl::Seconds(10)));
+  const absl::Status status = stub.Set("k", "w");
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(base::Reason(status), base::reason::kDraining);
+}
+
+TEST(CacheServiceLimits, StreamsThatAreDroppedLeaveNothingBehind) {
+  test::CacheNodes nodes({.nodes = 2});
+  Stub stub(nodes.channel(0));
+  for (int i = 0; i < 300; ++i) {
+    grpc::ClientContext context;
+    auto stream = stub->Exchange(&context);
+    v1::ExchangeRequest request;
+    request.add_operations()->mutable_get()->set_key(nodes.KeyOf(i % 2, i));
+    stream->Write(request);
+    if (i % 3 != 0) context.TryCancel();
+    if (i % 3 == 0) stream->WritesDone();
+    v1::ExchangeResponse response;
+    while (stream->Read(&response)) {
+    }
+    (void)stream->Finish();
+  }
+  EXPECT_TRUE(nodes.handler(0).Drain(absl::Seconds(10)));
+  EXPECT_EQ(nodes.handler(0).under_way(), 0);
+  EXPECT_EQ(nodes.budget(0).used(), 0u);
+}
+
+}  // namespace
+}  // namespace atoll::service
