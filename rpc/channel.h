@@ -1,4 +1,4 @@
-// Channels as all of Atoll makes them (design.md 9): found dead within 12 s, dialled again at most
+// Channels as all of Atoll makes them: found dead within 12 s, dialled again at most
 // 1 s after, and never shared between owners.
 //
 // Thread safety: pure functions.
