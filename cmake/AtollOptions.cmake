@@ -60,7 +60,7 @@ target_compile_options(atoll_namespace INTERFACE
 set(ATOLL_TEST_ENVIRONMENT)
 if(ATOLL_SANITIZE STREQUAL "thread")
   set(ATOLL_TEST_ENVIRONMENT
-    "TSAN_OPTIONS=suppressions='${PROJECT_SOURCE_DIR}/tests/tsan.supp' halt_on_error=1 second_deadlock_stack=1")
+    "TSAN_OPTIONS=suppressions='${PROJECT_SOURCE_DIR}/tests/tsan.supp' halt_on_error=1 second_deadlock_stack=1 ignore_noninstrumented_modules=1")
 elseif(ATOLL_SANITIZE)
   set(ATOLL_TEST_ENVIRONMENT
     "ASAN_OPTIONS=detect_stack_use_after_return=1 strict_string_checks=1 detect_container_overflow=0"

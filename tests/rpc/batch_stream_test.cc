@@ -239,6 +239,7 @@ TEST_F(BatchStreamTest, AnUnreachableNodeFailsOperationsAsNotSent) {
 
 TEST_F(BatchStreamTest, AnOperationEndsAtItsDeadlineAndTheStreamGoesOn) {
   BatchStream& stream = Stream();
+  ASSERT_TRUE(StartUntilConnected(stream).ok());
   node_.SetHook([](const v1::Operation& op) -> std::optional<test::FakeAnswer> {
     if (op.has_set()) return test::FakeAnswer{.drop = true};
     return std::nullopt;
