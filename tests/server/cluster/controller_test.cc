@@ -337,7 +337,7 @@ TEST(Controller, TheSameDataFolderUnderANewIncarnationEndsTheOldOneAtOnce) {
 TEST(Controller, TheSameDataFolderUnderAnotherNameEndsTheOldOneAtOnce) {
   World world(ThreeNodes());
   FormThree(world);
-  world.Up("renamed", {.incarnation = 202, .previous = 102, .uuid = "uuid-n2", .revision = 9});
+  world.Up("renamed", {.incarnation = 202, .uuid = "uuid-n2", .revision = 9});
   ASSERT_TRUE(world.Step());
   EXPECT_EQ(world.Primaries(Node(102)), 0) << "though its lease still lives";
   EXPECT_EQ(world.map().FindMember(Node(102))->state, MemberState::kDown);
