@@ -275,6 +275,8 @@ absl::StatusOr<Invocation> ReadSettings(int argc, const char* const* argv,
   }
   try {
     app.parse(argc, argv);
+  } catch (const CLI::CallForVersion& version) {  // A Success too, so it comes first.
+    return Invocation{{}, absl::StrCat(version.what(), "\n")};
   } catch (const CLI::Success&) {
     return Invocation{{}, app.help()};
   } catch (const CLI::ParseError& error) {
