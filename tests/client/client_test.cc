@@ -11,11 +11,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "base/hash.h"
 #include "base/mutex.h"
 #include "base/status.h"
 #include "tests/support/fake_cache_node.h"
+#include "tests/support/notification.h"
 
 namespace atoll {
 namespace {
@@ -310,9 +310,9 @@ TEST_F(ClientTest, AStrictReadNeverJoinsAFlightAlreadySent) {
   // A write that is known to be done; the held read may still answer what was before.
   cluster_.Put("default", key, {.value = "new"});
   constexpr int kLater = 50;
-  std::vector<std::unique_ptr<absl::Notification>> done;
+  std::vector<std::unique_ptr<test::Notification>> done;
   for (int i = 0; i < kLater; ++i) {
-    done.push_back(std::make_unique<absl::Notification>());
+    done.push_back(std::make_unique<test::Notification>());
     client.GetAsync(key, {}, [&, i](absl::StatusOr<GetResult> got) {
       if (!got.ok() || got->value.view() != "new") ++old_seen;
       done[static_cast<size_t>(i)]->Notify();
@@ -321,7 +321,7 @@ TEST_F(ClientTest, AStrictReadNeverJoinsAFlightAlreadySent) {
   EXPECT_EQ(gets, 1);
   door.Open();
   first.join();
-  for (const auto& one : done) one->WaitForNotification();
+  for (const auto& one : done) one->Wait();
   EXPECT_EQ(old_seen, 0);
   EXPECT_EQ(gets, 2);  // All of the later ones shared one flight.
   EXPECT_EQ(client.stats().collapsed, static_cast<uint64_t>(kLater));
@@ -445,7 +445,7 @@ TEST_F(ClientTest, ManyKeysFollowAMapThatMoved) {
 
 TEST_F(ClientTest, NeverBlocksItsOwnThread) {
   Client& client = Connect();
-  absl::Notification done;
+  test::Notification done;
   client.SetAsync("k", "v", {}, [&](absl::StatusOr<WriteResult> set) {
     EXPECT_TRUE(set.ok());
     EXPECT_EQ(client.Get("k").status().code(), absl::StatusCode::kFailedPrecondition);
@@ -454,7 +454,7 @@ TEST_F(ClientTest, NeverBlocksItsOwnThread) {
       done.Notify();
     });
   });
-  done.WaitForNotification();
+  done.Wait();
 }
 
 TEST_F(ClientTest, ClosingAnswersEverything) {

@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "atoll/v1/cache.pb.h"
 #include "base/clock.h"
 #include "base/mutex.h"
@@ -20,6 +19,7 @@
 #include "rpc/status.h"
 #include "rpc/timers.h"
 #include "tests/support/fake_cache_node.h"
+#include "tests/support/notification.h"
 
 namespace atoll::rpc {
 namespace {
@@ -367,7 +367,7 @@ TEST(Timers, RunsTasksInTheirOrderAndForgetsCancelledOnes) {
   poller.Start();
   base::Mutex mu;
   std::vector<int> order;
-  absl::Notification last;
+  test::Notification last;
   const auto note = [&](int number) {
     return [&, number] {
       base::MutexLock lock(mu);
@@ -380,7 +380,7 @@ TEST(Timers, RunsTasksInTheirOrderAndForgetsCancelledOnes) {
   const uint64_t cancelled = timers.After(absl::Milliseconds(10), note(9));
   EXPECT_TRUE(timers.Cancel(cancelled));
   EXPECT_FALSE(timers.Cancel(cancelled));
-  last.WaitForNotification();
+  last.Wait();
   {
     base::MutexLock lock(mu);
     EXPECT_THAT(order, testing::ElementsAre(1, 2));
