@@ -6,10 +6,12 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
 #include <string>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
@@ -35,6 +37,41 @@ absl::Status WritePortsFile(const std::string& path, const Node& node) {
   return absl::OkStatus();
 }
 
+// SIGTERM and SIGINT come to a thread of its own and nowhere else: other threads inherit that they
+// are blocked. After Wait a second one ends the process at once.
+class StopSignal {
+ public:
+  StopSignal() {
+    sigemptyset(&signals_);
+    sigaddset(&signals_, SIGTERM);
+    sigaddset(&signals_, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    waiter_ = std::thread([this] {
+      int ignored = 0;
+      sigwait(&signals_, &ignored);
+      came_ = true;
+    });
+  }
+  ~StopSignal() {
+    if (!waiter_.joinable()) return;
+    kill(getpid(), SIGTERM);  // for the waiter, if it still waits
+    waiter_.join();
+  }
+  StopSignal(const StopSignal&) = delete;
+  StopSignal& operator=(const StopSignal&) = delete;
+
+  const std::atomic<bool>& came() const { return came_; }
+  void Wait() {
+    waiter_.join();
+    pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);
+  }
+
+ private:
+  sigset_t signals_;
+  std::atomic<bool> came_{false};
+  std::thread waiter_;
+};
+
 int Fail(int code, const absl::Status& status) {
   std::cerr << "atolld: " << std::string(status.message()) << "\n";
   return code;
@@ -52,19 +89,14 @@ int Run(int argc, char** argv) {
     return Fail(2, status);
   }
 
-  // Before there are threads, which inherit it: the signals come to sigwait below and nowhere else.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  StopSignal stop;  // before there are other threads
   signal(SIGPIPE, SIG_IGN);
 
   base::LogInfo(absl::StrCat(base::VersionLine("atolld"), ", node ", options.node_name,
                              ": the process may take ", options.ProcessBudgetBytes() >> 20,
                              " MiB, the cache ", options.memory_bytes >> 20, " MiB of it"));
-  absl::StatusOr<std::unique_ptr<Node>> node = Node::Start(options);
-  if (!node.ok()) return Fail(1, node.status());
+  absl::StatusOr<std::unique_ptr<Node>> node = Node::Start(options, stop.came());
+  if (!node.ok()) return absl::IsCancelled(node.status()) ? 0 : Fail(1, node.status());
   for (const Node::Address& address : (*node)->addresses()) {
     base::LogInfo(absl::StrCat("listening: ", address.name, "=", address.address));
   }
@@ -75,11 +107,8 @@ int Run(int argc, char** argv) {
   }
   base::LogInfo("ready");
 
-  int signal_number = 0;
-  sigwait(&signals, &signal_number);
-  // A second one ends the process at once.
-  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
-  base::LogInfo(absl::StrCat("stopping: ", signal_number == SIGTERM ? "SIGTERM" : "SIGINT"));
+  stop.Wait();
+  base::LogInfo("stopping");
   if (absl::Status status = (*node)->Stop(); !status.ok()) {
     base::LogWarning(absl::StrCat("stopped, but: ", status.ToString()));
   } else {

@@ -113,7 +113,7 @@ class NodeImpl final : public Node {
       : options_(options), started_at_(Clock().BootTime()) {}
   ~NodeImpl() override { Stop().IgnoreError(); }
 
-  absl::Status StartAll();
+  absl::Status StartAll(const std::atomic<bool>& give_up);
   std::vector<Address> addresses() const override { return addresses_; }
   admin::NodeFigures Figures() const override;
   absl::Status Stop() override;
@@ -165,7 +165,7 @@ class NodeImpl final : public Node {
   bool stopped_ = false;
 };
 
-absl::Status NodeImpl::StartAll() {
+absl::Status NodeImpl::StartAll(const std::atomic<bool>& give_up) {
   if (!options_.data_dir.empty()) {
     absl::StatusOr<std::unique_ptr<warm::DataFolder>> folder =
         warm::DataFolder::Open(options_.data_dir);
@@ -190,6 +190,7 @@ absl::Status NodeImpl::StartAll() {
     return absl::IsUnavailable(s) || absl::IsDeadlineExceeded(s);
   };
   while (away(config.status()) && Clock().BootTime() < patience) {
+    if (give_up) return absl::CancelledError("told to stop before the coordinator answered");
     absl::SleepFor(absl::Milliseconds(200));  // etcd may be starting beside us
     config = cluster::EstablishConfig(coordinator_.get(), request);
   }
@@ -490,9 +491,10 @@ absl::Status NodeImpl::Stop() {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Node>> Node::Start(const NodeOptions& options) {
+absl::StatusOr<std::unique_ptr<Node>> Node::Start(const NodeOptions& options,
+                                                  const std::atomic<bool>& give_up) {
   auto node = std::make_unique<NodeImpl>(options);
-  if (absl::Status status = node->StartAll(); !status.ok()) return status;
+  if (absl::Status status = node->StartAll(give_up); !status.ok()) return status;
   return node;
 }
 

@@ -8,6 +8,7 @@
 // Thread safety: Start and Stop from one thread.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,8 +23,9 @@ namespace atoll::server {
 class Node {
  public:
   // Returns when the node serves (its map may still be without owners: other nodes to wait for).
-  // Options were validated.
-  static absl::StatusOr<std::unique_ptr<Node>> Start(const NodeOptions& options);
+  // Options were validated. CANCELLED if `give_up` becomes true while it waits for the coordinator.
+  static absl::StatusOr<std::unique_ptr<Node>> Start(const NodeOptions& options,
+                                                     const std::atomic<bool>& give_up);
   virtual ~Node() = default;
 
   // Name and address of every listener, as others should dial it.
