@@ -337,6 +337,7 @@ TEST(Controller, TheSameDataFolderUnderANewIncarnationEndsTheOldOneAtOnce) {
 TEST(Controller, TheSameDataFolderUnderAnotherNameEndsTheOldOneAtOnce) {
   World world(ThreeNodes());
   FormThree(world);
+  world.controller().Quiet();  // no matter
   world.Up("renamed", {.incarnation = 202, .uuid = "uuid-n2", .revision = 9});
   ASSERT_TRUE(world.Step());
   EXPECT_EQ(world.Primaries(Node(102)), 0) << "though its lease still lives";
@@ -358,6 +359,7 @@ TEST(Controller, RequestsCountOnlyFromThePrimaryWithTheMapsOwnVersions) {
   const std::vector<Case> cases = {
       {"the primary removes its backup", 101, 0, 0, 0, 102, true, {Node(101)}},
       {"a backup asks", 102, 0, 0, 0, 101, false, {Node(101), Node(102)}},
+      {"a third one asks", 103, 0, 0, 0, 102, false, {Node(101), Node(102)}},
       {"an older epoch", 101, -1, 0, 0, 102, false, {Node(101), Node(102)}},
       {"a newer epoch", 101, 1, 0, 0, 102, false, {Node(101), Node(102)}},
       {"an older isr_version", 101, 0, -1, 0, 102, false, {Node(101), Node(102)}},
