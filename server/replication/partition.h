@@ -91,8 +91,9 @@ class Partition {
   void RefreshLease();
 
   // --- Time (tick.cc) ---
-  // Appends what is to be asked of the controller.
-  void Tick(std::vector<internal::v1::IsrChange>* asks, Finish* finish);
+  // Appends what is to be asked of the controller. `thorough`: also of a partition in which nothing
+  // is owed; for when a peer is silent, and now and then (a member may be gone from the map).
+  void Tick(bool thorough, std::vector<internal::v1::IsrChange>* asks, Finish* finish);
   // The controller's answer; `answered` false: the outcome is unknown.
   void OnAsked(const internal::v1::IsrChange& change, bool answered, uint64_t map_version);
 
@@ -255,6 +256,7 @@ class Partition {
   bool ReadyToAsk(const Member& member) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // tick.cc
+  bool AtRest() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ExpireWaiters(absl::Duration now, Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ResendOwed(absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TickLearners(absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -265,8 +267,8 @@ class Partition {
   Context* context_ = nullptr;
   base::PartitionId id_;
 
-  // Whether the role is any: ticks pass by the rest without their lock.
-  std::atomic<bool> seated_{false};
+  // The map names this node primary: ticks pass by the rest without their lock.
+  std::atomic<bool> leads_{false};
   // For reads that take no lock. Epoch while this node serves as primary, else 0.
   std::atomic<uint64_t> serving_{0};
   // As committed_.

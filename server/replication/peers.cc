@@ -120,15 +120,23 @@ bool PeerTable::OnAck(base::Incarnation from, const internal::v1::HeartbeatAck& 
   return true;
 }
 
-bool PeerTable::Silent(base::Incarnation node, absl::Duration now) const {
-  base::MutexLock lock(mu_);
-  const auto at = peers_.find(node);
-  if (at == peers_.end() || !at->second.live) return true;
-  const Peer& peer = at->second;
+bool PeerTable::IsSilent(const Peer& peer, absl::Duration now) const {
   const absl::Duration owed = now - peer.unacked_since;
   if (peer.counted_sent == -absl::InfiniteDuration()) return owed > kFirstAnswer;
   return (owed > times_.silent_after && now - peer.heard_at > times_.silent_after) ||
          owed > times_.lease;
+}
+
+bool PeerTable::Silent(base::Incarnation node, absl::Duration now) const {
+  base::MutexLock lock(mu_);
+  const auto at = peers_.find(node);
+  return at == peers_.end() || !at->second.live || IsSilent(at->second, now);
+}
+
+bool PeerTable::AnySilent(absl::Duration now) const {
+  base::MutexLock lock(mu_);
+  return std::any_of(peers_.begin(), peers_.end(),
+                     [&](const auto& at) { return at.second.live && IsSilent(at.second, now); });
 }
 
 std::vector<base::Incarnation> PeerTable::Suspects(absl::Duration now) const {

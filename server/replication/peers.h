@@ -52,6 +52,8 @@ class PeerTable {
   // R3: a heartbeat stays unacknowledged for silent_after and nothing else was heard meanwhile, or
   // unacknowledged for the lease, heard or not (a network cut one way).
   bool Silent(base::Incarnation peer, absl::Duration now) const;
+  // Of the living.
+  bool AnySilent(absl::Duration now) const;
   // Nothing was acknowledged or heard for the grace period.
   std::vector<base::Incarnation> Suspects(absl::Duration now) const;
   // When the lease that the peer gave ends; -infinity if it gave none.
@@ -71,6 +73,8 @@ class PeerTable {
     uint64_t counted_map = 0;
     absl::Duration acknowledged_at = -absl::InfiniteDuration();
   };
+
+  bool IsSilent(const Peer& peer, absl::Duration now) const;
 
   const PeerTimes times_;
   mutable base::Mutex mu_;

@@ -45,7 +45,7 @@ void Partition::OnPlacement(const ring::PlacementMap& map, const ring::Placement
   }
   placement_ = placement;
   if (new_term || next != before) seated_at_map_ = map.version;
-  seated_.store(next != Role::kNone, std::memory_order_relaxed);
+  leads_.store(next == Role::kPrimary, std::memory_order_relaxed);
 
   if (next == Role::kPrimary || next == Role::kReplica) {
     // A seat in an ISR is given to a complete copy of this process, or to all members at once at a

@@ -2,6 +2,7 @@
 #include "server/replication/replicator.h"
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,8 @@
 
 namespace atoll::replication {
 namespace {
+
+constexpr uint64_t kThoroughEvery = 5;
 
 class ReplicatorImpl final : public Replicator {
  public:
@@ -68,6 +71,7 @@ class ReplicatorImpl final : public Replicator {
   base::Mutex map_mu_;  // maps take effect one at a time; taken before a partition's
   uint64_t map_version_ ABSL_GUARDED_BY(map_mu_) = 0;
 
+  std::atomic<uint64_t> ticks_{0};
   base::Mutex ask_mu_;
   absl::Duration suspected_at_ ABSL_GUARDED_BY(ask_mu_) = -absl::InfiniteDuration();
 
@@ -240,7 +244,10 @@ void ReplicatorImpl::Tick() {
   SendHeartbeats(now);
   std::vector<internal::v1::IsrChange> changes;
   Finish finish;
-  for (Partition& partition : partitions_) partition.Tick(&changes, &finish);
+  // Relaxed: it only spreads work.
+  const bool thorough =
+      peers_.AnySilent(now) || ticks_.fetch_add(1, std::memory_order_relaxed) % kThoroughEvery == 0;
+  for (Partition& partition : partitions_) partition.Tick(thorough, &changes, &finish);
   finish.Run();
   Ask(std::move(changes), now);
 }

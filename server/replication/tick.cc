@@ -15,11 +15,20 @@ constexpr absl::Duration kAskAgainAfterRefusal = absl::Seconds(1);
 
 }  // namespace
 
-void Partition::Tick(std::vector<internal::v1::IsrChange>* asks, Finish* finish) {
-  // Relaxed: one that is seated just now has time until the next tick.
-  if (!seated_.load(std::memory_order_relaxed)) return;
+bool Partition::AtRest() const {
+  if (role_ != Role::kPrimary || deposed_ || !waiters_.empty()) return false;
+  return std::all_of(members_.begin(), members_.end(),
+                     [&](const Member& member) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+                       return member.in_isr && member.known && member.acked >= last() &&
+                              member.told_committed >= committed_;
+                     });
+}
+
+void Partition::Tick(bool thorough, std::vector<internal::v1::IsrChange>* asks, Finish* finish) {
+  // Relaxed: one that was given the role just now has time until the next tick.
+  if (!leads_.load(std::memory_order_relaxed)) return;
   base::MutexLock lock(mu_);
-  if (!Leads()) return;
+  if (!Leads() || (!thorough && AtRest())) return;
   const absl::Duration now = Now();
   ExpireWaiters(now, finish);
   if (deposed_) return;
@@ -150,7 +159,7 @@ void Partition::OnAsked(const internal::v1::IsrChange& change, bool answered,
 }
 
 void Partition::OnLinkUp(base::Incarnation to, Finish* finish) {
-  if (!seated_.load(std::memory_order_relaxed)) return;
+  if (!leads_.load(std::memory_order_relaxed)) return;
   base::MutexLock lock(mu_);
   if (!Leads() || deposed_) return;
   Member* member = FindMember(to);
