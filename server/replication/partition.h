@@ -197,6 +197,7 @@ class Partition {
   // placement.cc
   Role RoleIn(const ring::Placement& placement) const;
   void StepDown(const ring::Placement& next, Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void FailWaiters(bool keep_writes, Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void StartEmpty() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Forget(Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void BecomePrimary(bool fresh, Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -212,6 +213,7 @@ class Partition {
   void TellCommitted(Member& member) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Progress(Member& member, uint64_t applied) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void AdvanceCommit(Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void AnswerCommitted(Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SetCommitted(uint64_t sequence) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TruncateLog() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnAppendAck(base::Incarnation from, const internal::v1::AppendAck& ack, Finish* finish)
@@ -219,7 +221,7 @@ class Partition {
   bool SilentMember(const Member& member, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // replica.cc
-  void OnAppend(base::Incarnation from, const internal::v1::Append& append)
+  void OnAppend(base::Incarnation from, const internal::v1::Append& append, Finish* finish)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnSnapshot(base::Incarnation from, const internal::v1::Snapshot& snapshot)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -267,7 +269,8 @@ class Partition {
   Context* context_ = nullptr;
   base::PartitionId id_;
 
-  // The map names this node primary: ticks pass by the rest without their lock.
+  // The map names this node primary, or its writes of before still wait: ticks pass by the rest
+  // without their lock.
   std::atomic<bool> leads_{false};
   // For reads that take no lock. Epoch while this node serves as primary, else 0.
   std::atomic<uint64_t> serving_{0};

@@ -45,14 +45,17 @@ void Partition::OnPlacement(const ring::PlacementMap& map, const ring::Placement
   }
   placement_ = placement;
   if (new_term || next != before) seated_at_map_ = map.version;
-  leads_.store(next == Role::kPrimary, std::memory_order_relaxed);
+  leads_.store(next == Role::kPrimary || !waiters_.empty(), std::memory_order_relaxed);
 
   if (next == Role::kPrimary || next == Role::kReplica) {
     // A seat in an ISR is given to a complete copy of this process, or to all members at once at a
     // first assignment, a reset or a revival: then everyone starts anew (R7, R9).
     const bool fresh =
         !has_copy_ || placement.history != history_ || placement.reset_epoch != reset_epoch_;
-    if (fresh) StartEmpty();
+    if (fresh) {
+      FailWaiters(false, finish);
+      StartEmpty();
+    }
     context_->store->RetainTombstones(id_, false);
     if (next == Role::kReplica) {
       role_ = Role::kReplica;
@@ -66,6 +69,7 @@ void Partition::OnPlacement(const ring::PlacementMap& map, const ring::Placement
   // A learner begins anew in each term; an incomplete copy is worth nothing without a primary that
   // goes on with it.
   const bool goes_on = next == Role::kLearner && before == Role::kLearner && !new_term;
+  FailWaiters(false, finish);
   if (!goes_on && before != Role::kNone) Forget(finish);
   if (next == Role::kLearner && !goes_on) {
     context_->store->OpenPartition(id_);
@@ -83,14 +87,9 @@ void Partition::OnPlacement(const ring::PlacementMap& map, const ring::Placement
 
 void Partition::StepDown(const ring::Placement& next, Finish* finish) {
   SetServing(false);
-  for (auto& [sequence, waiter] : waiters_) {
-    context_->waiting.fetch_sub(1, std::memory_order_relaxed);
-    OperationResult result{.status = waiter.write
-                                         ? Ambiguous("the partition has another primary now")
-                                         : WrongOwner(id_)};
-    finish->Answer(std::move(waiter.done), std::move(result));
-  }
-  waiters_.clear();
+  // One that stays in the ISR keeps its records through the takeover: its pending writes are
+  // answered when the new primary tells that they are committed.
+  FailWaiters(next.InIsr(context_->self), finish);
   for (Member& member : members_) EndSession(member);
   members_.clear();
   context_->pending_bytes.fetch_sub(pending_bytes_, std::memory_order_relaxed);
@@ -102,6 +101,22 @@ void Partition::StepDown(const ring::Placement& next, Finish* finish) {
   // period need not be waited out.
   if (next.primary.value() != 0 && next.primary != context_->self && !next.InIsr(context_->self)) {
     SendAdoptReply(next.primary, next.epoch, true);
+  }
+}
+
+void Partition::FailWaiters(bool keep_writes, Finish* finish) {
+  for (auto at = waiters_.begin(); at != waiters_.end();) {
+    Waiter& waiter = at->second;
+    if (waiter.write && keep_writes) {
+      ++at;
+      continue;
+    }
+    context_->waiting.fetch_sub(1, std::memory_order_relaxed);
+    OperationResult result{.status = waiter.write
+                                         ? Ambiguous("the partition has another primary now")
+                                         : WrongOwner(id_)};
+    finish->Answer(std::move(waiter.done), std::move(result));
+    at = waiters_.erase(at);
   }
 }
 

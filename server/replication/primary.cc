@@ -130,12 +130,16 @@ void Partition::AdvanceCommit(Finish* finish) {
   }
   if (sequence <= committed_) return;
   SetCommitted(sequence);
+  AnswerCommitted(finish);
+  TruncateLog();
+}
+
+void Partition::AnswerCommitted(Finish* finish) {
   while (!waiters_.empty() && waiters_.begin()->first <= committed_) {
     context_->waiting.fetch_sub(1, std::memory_order_relaxed);
     Complete(std::move(waiters_.begin()->second), finish);
     waiters_.erase(waiters_.begin());
   }
-  TruncateLog();
 }
 
 void Partition::SetCommitted(uint64_t sequence) {

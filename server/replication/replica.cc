@@ -12,7 +12,7 @@ void Partition::OnMessage(base::Incarnation from, const internal::v1::PeerMessag
   base::MutexLock lock(mu_);
   switch (message.kind_case()) {
     case PeerMessage::kAppend:
-      return OnAppend(from, message.append());
+      return OnAppend(from, message.append(), finish);
     case PeerMessage::kAppendAck:
       return OnAppendAck(from, message.append_ack(), finish);
     case PeerMessage::kSnapshot:
@@ -43,7 +43,8 @@ void Partition::AckAppend(base::Incarnation to, uint32_t epoch,
   Send(to, std::move(message));
 }
 
-void Partition::OnAppend(base::Incarnation from, const internal::v1::Append& append) {
+void Partition::OnAppend(base::Incarnation from, const internal::v1::Append& append,
+                         Finish* finish) {
   using internal::v1::AppendAck;
   const uint32_t epoch = placement_.epoch.value();
   if (append.epoch() < epoch && rules().r4_reject_lower_epochs) {
@@ -73,6 +74,7 @@ void Partition::OnAppend(base::Incarnation from, const internal::v1::Append& app
   if (committed > committed_) {
     SetCommitted(committed);
     log_.TruncateThrough(committed);
+    AnswerCommitted(finish);
   }
   if (!append.records().empty()) AckAppend(from, append.epoch(), AppendAck::ANSWER_APPLIED);
 }

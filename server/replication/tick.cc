@@ -28,10 +28,10 @@ void Partition::Tick(bool thorough, std::vector<internal::v1::IsrChange>* asks, 
   // Relaxed: one that was given the role just now has time until the next tick.
   if (!leads_.load(std::memory_order_relaxed)) return;
   base::MutexLock lock(mu_);
-  if (!Leads() || (!thorough && AtRest())) return;
+  if (Leads() && !thorough && AtRest()) return;
   const absl::Duration now = Now();
   ExpireWaiters(now, finish);
-  if (deposed_) return;
+  if (!Leads() || deposed_) return;
   if (role_ == Role::kAdopting) {
     ResendOwed(now);
     TakeoverStep(finish);
