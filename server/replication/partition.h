@@ -201,8 +201,8 @@ class Partition {
   void StartEmpty() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Forget(Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void BecomePrimary(bool fresh, Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void UpdateMembers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void MembersChanged(Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void UpdateMembers(bool asks_void) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void MembersChanged(bool asks_void, Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint32_t MinIsr() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void RefreshLeaseLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SetServing(bool serving) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -43,6 +43,7 @@ void Partition::OnPlacement(const ring::PlacementMap& map, const ring::Placement
   if (placement_.primary.value() != 0 && placement_.primary != context_->self) {
     last_primary_ = placement_.primary;
   }
+  const bool asks_void = new_term || placement.isr_version != placement_.isr_version;
   placement_ = placement;
   if (new_term || next != before) seated_at_map_ = map.version;
   leads_.store(next == Role::kPrimary || !waiters_.empty(), std::memory_order_relaxed);
@@ -62,7 +63,7 @@ void Partition::OnPlacement(const ring::PlacementMap& map, const ring::Placement
     } else if (new_term || (before != Role::kPrimary && before != Role::kAdopting)) {
       BecomePrimary(fresh, finish);
     } else {
-      MembersChanged(finish);
+      MembersChanged(asks_void, finish);
     }
     return;
   }
@@ -154,7 +155,7 @@ void Partition::BecomePrimary(bool fresh, Finish* finish) {
   ask_ = {};
   takeover_ = {};
   members_.clear();
-  UpdateMembers();
+  UpdateMembers(true);
   const absl::Duration now = Now();
   if (!fresh && rules().grace && last_primary_.value() != 0) {
     takeover_.old_primary = last_primary_;
@@ -200,7 +201,7 @@ void Partition::OnLoaded(base::Epoch epoch, absl::StatusOr<CopyState> copy, Fini
   TakeoverStep(finish);
 }
 
-void Partition::UpdateMembers() {
+void Partition::UpdateMembers(bool asks_void) {
   for (Member& member : members_) {
     const bool stays = placement_.InIsr(member.node) || placement_.IsLearner(member.node);
     if (!stays) EndSession(member);
@@ -220,7 +221,8 @@ void Partition::UpdateMembers() {
     }
     if (in_isr && !member->in_isr) {
       EndSession(*member);
-    } else if (!in_isr && (member->in_isr || member->stage == Member::Stage::kAsked)) {
+    } else if (!in_isr &&
+               (member->in_isr || (asks_void && member->stage == Member::Stage::kAsked))) {
       // The outcome is known now: the request named an ISR version that is past (R3).
       if (member->in_isr) *member = {.node = node};
       if (member->stage == Member::Stage::kAsked) member->stage = Member::Stage::kCopied;
@@ -231,9 +233,10 @@ void Partition::UpdateMembers() {
   for (base::Incarnation node : placement_.learners) seat(node, false);
 }
 
-void Partition::MembersChanged(Finish* finish) {
-  ask_ = {};
-  UpdateMembers();
+void Partition::MembersChanged(bool asks_void, Finish* finish) {
+  // What was asked may still be carried out while the ISR version is what it named (R3).
+  if (asks_void) ask_ = {};
+  UpdateMembers(asks_void);
   if (placement_.isr.size() < MinIsr()) {
     for (auto& [sequence, waiter] : waiters_) waiter.ambiguous = true;
   }
