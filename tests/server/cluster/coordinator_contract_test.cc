@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -66,7 +67,14 @@ enum class Engine { kMemory, kEtcd };
 
 class CoordinatorContract : public ::testing::TestWithParam<Engine> {
  protected:
-  static void TearDownTestSuite() { etcd_.reset(); }
+  static std::string Folder() {
+    return absl::StrCat(::testing::TempDir(), "/atoll-contract-", getpid());
+  }
+  static void TearDownTestSuite() {
+    etcd_.reset();
+    std::error_code ignored;
+    std::filesystem::remove_all(Folder(), ignored);
+  }
 
   void SetUp() override {
     // One etcd for all tests; each has its own prefix.
@@ -77,8 +85,7 @@ class CoordinatorContract : public ::testing::TestWithParam<Engine> {
       return;
     }
     if (etcd_ == nullptr) {
-      auto started = test::EtcdProcess::Start(
-          absl::StrCat(::testing::TempDir(), "/atoll-contract-", getpid()));
+      auto started = test::EtcdProcess::Start(Folder());
       if (absl::IsNotFound(started.status())) {
         GTEST_SKIP() << "NO ETCD: set ATOLL_ETCD_BINARY or put etcd on PATH; nothing was tested";
       }

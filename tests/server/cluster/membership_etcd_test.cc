@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -16,9 +17,9 @@ namespace {
 class MembershipOverEtcd : public MembershipTest {
  protected:
   void SetUp() override {
-    auto started = test::EtcdProcess::Start(
-        absl::StrCat(::testing::TempDir(), "/atoll-membership-", getpid(), "-",
-                     ::testing::UnitTest::GetInstance()->current_test_info()->name()));
+    folder_ = absl::StrCat(::testing::TempDir(), "/atoll-membership-", getpid(), "-",
+                           ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    auto started = test::EtcdProcess::Start(folder_);
     if (absl::IsNotFound(started.status())) {
       GTEST_SKIP() << "NO ETCD: set ATOLL_ETCD_BINARY or put etcd on PATH; nothing was tested";
     }
@@ -29,6 +30,9 @@ class MembershipOverEtcd : public MembershipTest {
   void TearDown() override {
     MembershipTest::TearDown();
     coordinators_.clear();
+    etcd_.reset();
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
   }
 
   Coordinator* coordinator(const std::string& name) override {
@@ -58,6 +62,7 @@ class MembershipOverEtcd : public MembershipTest {
     return controllers == 1;
   }
 
+  std::string folder_;
   std::unique_ptr<test::EtcdProcess> etcd_;
   std::map<std::string, std::unique_ptr<Coordinator>> coordinators_;
 };
