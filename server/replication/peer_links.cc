@@ -56,7 +56,12 @@ class PeerLinks::Link {
     const uint64_t bytes = message.ByteSizeLong();
     if (queued_bytes_ + bytes > links_->options_.max_queue_bytes && !queue_.empty()) return false;
     queued_bytes_ += bytes;
-    queue_.emplace_back(std::move(message), bytes);
+    // Heartbeats carry leases and are in no order with the rest: they do not wait behind values.
+    if (message.has_heartbeat() || message.has_heartbeat_ack()) {
+      queue_.emplace_front(std::move(message), bytes);
+    } else {
+      queue_.emplace_back(std::move(message), bytes);
+    }
     WriteLocked();
     return true;
   }
