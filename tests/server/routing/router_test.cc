@@ -161,7 +161,10 @@ TEST(Router, ACallerOfAnyNodeNeverSeesWrongOwner) {
       },
       [](int node) { return node == 1; });
   std::thread late([&] {
-    while (nodes.router(0).counters().retries.load() == 0) std::this_thread::yield();
+    const absl::Time patience = absl::Now() + absl::Seconds(20);
+    while (nodes.router(0).counters().retries.load() == 0 && absl::Now() < patience) {
+      std::this_thread::yield();
+    }
     nodes.ChangeMap([](ring::PlacementMap&) {});
   });
   const grpc::Status status = Set(nodes.channel(0), key, "v");
