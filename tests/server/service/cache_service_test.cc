@@ -71,7 +71,7 @@ class CacheService : public ::testing::TestWithParam<bool> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Nodes, CacheService, ::testing::Bool(),
-                         [](const auto& info) { return info.param ? "Forwarded" : "Local"; });
+                         [](const auto& nodes) { return nodes.param ? "Forwarded" : "Local"; });
 
 TEST_P(CacheService, WhatWasSetIsFound) {
   v1::SetRequest set;
