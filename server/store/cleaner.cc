@@ -20,12 +20,6 @@ void Cleaner::Help() {
   mu_.Unlock();
 }
 
-void Cleaner::Trim() {
-  if (!mu_.TryLock()) return;
-  SliceLocked(/*always=*/true);
-  mu_.Unlock();
-}
-
 bool Cleaner::MakeRoom(bool for_pages) {
   base::MutexLock lock(mu_);
   uint64_t segments = 0;
@@ -69,7 +63,7 @@ bool Cleaner::StartEvictionLocked() {
   Shard* shard = nullptr;
   uint64_t most = 0;
   for (Shard& candidate : tables_.shards) {
-    const uint64_t bytes = candidate.Bytes() >> std::min(candidate.fruitless, 40u);
+    const uint64_t bytes = candidate.Bytes() >> std::min(candidate.fruitless / 8, 40u);
     if (bytes > most || (shard == nullptr && candidate.Bytes() > 0)) {
       most = bytes;
       shard = &candidate;
@@ -78,6 +72,7 @@ bool Cleaner::StartEvictionLocked() {
   if (shard == nullptr) return false;
   SizeGhostLocked(*shard);
   base::MutexLock lock(shard->mu);
+  evict_.patience = static_cast<uint32_t>(shard->SealedCount());
   const Shard::Sealed half_dead = shard->TakeHalfDead();
   if (half_dead.segment != kNoSegment) {
     StartLocked(evict_, Kind::kCompact, shard);
@@ -138,6 +133,9 @@ void Cleaner::SizeGhostLocked(Shard& shard) {
 }
 
 void Cleaner::RunLocked(Job& job, bool until_room) {
+  // While a namespace is over its maximum, its entries alone make room, unless a whole round
+  // gave nothing.
+  job.spare_others = job.shard->fruitless < job.patience && tables_.namespaces.AnyOverMax();
   const base::CacheSeconds now = tables_.Now();
   for (int i = 0; i < kSliceEntries && job.active; ++i) {
     const Shard::Sealed& source = job.sources[job.source];
@@ -211,6 +209,9 @@ void Cleaner::FinishLocked(Job& job) {
 
 Verdict Cleaner::JudgeLocked(Job& job, const Candidate& candidate, Queue from, uint32_t frequency,
                              uint64_t weight) {
+  if (job.spare_others && job.kind != Kind::kCompact && !candidate.over_share) {
+    return {.keep = true, .queue = from, .frequency = frequency};
+  }
   switch (job.kind) {
     case Kind::kCompact:
       if (candidate.over_share) return {};

@@ -26,8 +26,6 @@ class Cleaner {
   void Help();
   // Evicts until a segment (or, for large values, a page) may be had. False if nothing more may go.
   bool MakeRoom(bool for_pages);
-  // A namespace holds more than its maximum: a slice, whether memory is low or not.
-  void Trim();
   // A slice of compaction, expiry or the warm pass. Whether there is more to do at once.
   bool Maintain();
   uint64_t GhostBytes();
@@ -45,7 +43,9 @@ class Cleaner {
     bool surveying = false;
     std::array<uint64_t, 4> bytes_by_frequency{};
     uint32_t threshold = 1;
-    uint64_t budget = 0;     // bytes that may still stay
+    uint64_t budget = 0;  // bytes that may still stay
+    bool spare_others = false;
+    uint32_t patience = 0;   // how many fruitless jobs that may cost
     uint32_t moved = 0;      // bytes of this source that stay
     uint64_t reclaimed = 0;  // what was dead counts once its segment is free
   };

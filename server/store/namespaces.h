@@ -3,12 +3,15 @@
 // Thread safety: all methods may be called by any thread; relaxed, since the figures only steer.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <vector>
 
 #include "absl/types/span.h"
+#include "base/mutex.h"
 #include "server/store/store.h"
 
 namespace atoll::store {
@@ -31,7 +34,10 @@ class Namespaces {
       if (account.max.load(std::memory_order_relaxed) != 0) account.max = 0;
       if (account.min.load(std::memory_order_relaxed) != 0) account.min = 0;
     }
+    base::MutexLock lock(mu_);
+    capped_.clear();
     for (const NamespaceShare& share : shares) {
+      if (share.max_percent != 0) capped_.push_back(share.ns);
       accounts_[share.ns.value()].min = of(share.min_percent);
       accounts_[share.ns.value()].max = of(share.max_percent);
     }
@@ -40,6 +46,11 @@ class Namespaces {
     const Account& account = accounts_[ns.value()];
     const int64_t max = account.max.load(std::memory_order_relaxed);
     return max != 0 && account.bytes.load(std::memory_order_relaxed) > max;
+  }
+  bool AnyOverMax() const {
+    base::MutexLock lock(mu_);
+    return std::any_of(capped_.begin(), capped_.end(),
+                       [this](base::NamespaceId ns) { return OverMax(ns); });
   }
   bool UnderMin(base::NamespaceId ns) const {
     const Account& account = accounts_[ns.value()];
@@ -58,6 +69,8 @@ class Namespaces {
     void operator()(Account* accounts) const { std::free(accounts); }
   };
   const std::unique_ptr<Account[], Free> accounts_;
+  mutable base::Mutex mu_;
+  std::vector<base::NamespaceId> capped_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace atoll::store

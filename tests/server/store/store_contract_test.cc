@@ -452,6 +452,35 @@ TEST_F(StoreContract, HotEntriesOutliveAScan) {
   EXPECT_GE(left, 990);
 }
 
+TEST_F(StoreContract, ANamespaceOverItsMaximumGivesWayWhenMemoryIsFull) {
+  const NamespaceShare share{.ns = NamespaceId(2), .min_percent = 0, .max_percent = 20};
+  store_->SetShares(absl::MakeConstSpan(&share, 1));
+  store_->SetCommitted(kPartition, Version(~uint64_t{0}));
+  const std::string value(1000, 'v');
+  uint64_t version = 0;
+  for (int i = 0; i < 30'000; ++i) Put("k" + std::to_string(i), ++version, value);
+  for (int i = 0; i < 60'000; ++i) {
+    const std::string name = "scan" + std::to_string(i);
+    PutBytes(*store_, KeyIn(kPartition, name, NamespaceId(2)), Meta(++version), value);
+  }
+  // What was free the namespace could have, until its neighbour wants it.
+  for (int i = 0; i < 18'000; ++i) Put("more" + std::to_string(i), ++version, value);
+  int left = 0;
+  for (int i = 0; i < 30'000; ++i) left += Get("k" + std::to_string(i), {.touch = false}) != "-";
+  EXPECT_GE(left, 27'000) << "the neighbour keeps nearly all of its 31 MB";
+  int held = 0;
+  for (int i = 0; i < 60'000; ++i) {
+    const std::string name = "scan" + std::to_string(i);
+    held +=
+        store_->Find(KeyIn(kPartition, name, NamespaceId(2)), {.touch = false}, buffer_).presence ==
+                Presence::kPresent
+            ? 1
+            : 0;
+    buffer_.Reset();
+  }
+  EXPECT_LE(held * 1064.0 / static_cast<double>(kMinMemoryBytes), 0.25);
+}
+
 TEST_F(StoreContract, DoesNotEvictWhatIsNotCommitted) {
   // Most of memory is uncommitted in one partition, so that its shard is the first to be asked; the
   // rest churns in another.

@@ -28,7 +28,7 @@ namespace atoll::store {
 #define ATOLL_STORE_TEST_SLOW 1
 #endif
 #ifdef ATOLL_STORE_TEST_SLOW
-inline constexpr uint64_t kOperations = 1'000'000;
+inline constexpr uint64_t kOperations = 100'000;
 #else
 inline constexpr uint64_t kOperations = 1'000'000;
 #endif
