@@ -64,9 +64,9 @@ class Client {
   template <typename Result>
   using MultiCallback = absl::AnyInvocable<void(Results<Result>)>;
 
-  /// Starts a client and returns at once, whether or not the cluster can be reached. Until the first
-  /// map is there calls go through the endpoints. INVALID_ARGUMENT from ClientOptions::Validate;
-  /// credentials that cannot be read: NOT_FOUND with the file's name.
+  /// Starts a client and returns at once, whether or not the cluster can be reached. Until the
+  /// first map is there calls go through the endpoints. INVALID_ARGUMENT from
+  /// ClientOptions::Validate; credentials that cannot be read: NOT_FOUND with the file's name.
   static absl::StatusOr<std::unique_ptr<Client>> Create(ClientOptions options);
 
   /// Ends all calls under way with CANCELLED (their callbacks run before this returns) and joins
@@ -80,8 +80,9 @@ class Client {
   absl::Status WaitUntilReady(absl::Time deadline);
 
   // -- One key ----------------------------------------------------------------------------------
-  // Keys have 1-1,024 bytes. Values that are set or read have up to 64 MiB, or an eighth of a node's
-  // memory if that is less; those of Add, Replace, CompareAndSwap, Append and Prepend up to 4 MiB.
+  // Keys have 1-1,024 bytes. Values that are set or read have up to 64 MiB, or an eighth of a
+  // node's memory if that is less; those of Add, Replace, CompareAndSwap, Append and Prepend up to
+  // 4 MiB.
 
   absl::StatusOr<GetResult> Get(std::string_view key, const GetOptions& options = {});
   /// Stores an entry whatever was there.
