@@ -1,5 +1,5 @@
 // Reads of one key, collapsed: any number of callers cost at most one request under way and one to
-// follow, under the rule of replication.md 3 (base/single_flight.h), so that a STRICT read stays
+// follow, under the rule of base/single_flight.h (docs/consistency.md), so that a STRICT read stays
 // linearizable. The request to follow carries the version just read, and may be answered without
 // the value; callers share the value's bytes.
 //

@@ -5,8 +5,9 @@
 // version, and publishes it. None of them sets `version`.
 //
 // What they keep: the epoch rises with each change of primary, isr_version with each change of the
-// ISR or the learners (by which primaries tell whether what they asked still holds); a primary is in its ISR; a new copy begins as a learner and only the primary's request (R3)
-// makes it in sync; nothing takes a partition's last live in-sync copy.
+// ISR or the learners (by which primaries tell whether what they asked still holds); a primary is
+// in its ISR; a new copy begins as a learner and only the primary's request (R3) makes it in sync;
+// nothing takes a partition's last live in-sync copy.
 //
 // Thread safety: no state.
 #pragma once
@@ -35,10 +36,10 @@ struct RebalanceOptions {
 uint32_t EffectiveReplicationFactor(const PlacementMap& map, const RebalanceOptions& options = {});
 
 // Who should hold each partition's copies, kPartitionCount entries of EffectiveReplicationFactor
-// seats; design.md 4: surviving copies stay; holes are filled in ring order with nodes and zones
-// not yet used; no node goes above the ceiling of its weighted share; no zone is repeated while
-// there are enough; draining, leaving and dead nodes get nothing. Held nodes may appear. The order
-// of a partition's seats means nothing.
+// seats (docs/architecture.md): surviving copies stay; holes are filled in ring order with nodes
+// and zones not yet used; no node goes above the ceiling of its weighted share; no zone is repeated
+// while there are enough; draining, leaving and dead nodes get nothing. Held nodes may appear. The
+// order of a partition's seats means nothing.
 std::vector<Seats> DesiredSeats(const PlacementMap& map, const RebalanceOptions& options = {});
 
 // A cluster's first partitions, for a map that has members and no partitions: everyone is in sync,

@@ -49,7 +49,7 @@ using Seats = absl::InlinedVector<base::Incarnation, kMaxReplicationFactor>;
 
 struct Placement {
   base::Epoch epoch;
-  uint32_t isr_version = 0;  // raised at each change of isr or learners
+  uint32_t isr_version = 0;   // raised at each change of isr or learners
   base::Incarnation primary;  // 0: nobody
   Seats isr;                  // the primary among them; kept when its members die
   Seats learners;

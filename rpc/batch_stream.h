@@ -1,5 +1,5 @@
 // The calling side of CacheService.Exchange: many operations of many threads on one stream to one
-// node (design.md 9). The client library and forwarding nodes share it.
+// node (docs/protocol.md). The client library and forwarding nodes share it.
 //
 // Batching is natural: an idle stream sends an operation at once, on its caller's thread; what
 // arrives while a message is being written goes out together as the next one, up to 256 KiB. There

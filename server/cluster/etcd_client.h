@@ -36,8 +36,8 @@ class EtcdClient {
   enum class Repeat : uint8_t { kNo, kYes };
   using Function = std::function<grpc::Status(EtcdEndpoint&, grpc::ClientContext*)>;
   // Runs a call under the call time-out. An endpoint that is not reached makes way for the next,
-  // where the call is made if it was not sent, and with kYes repeated even so. A token that has ended is replaced, and the call repeated
-  // (it was not carried out).
+  // where the call is made if it was not sent, and with kYes repeated even so. A token that has
+  // ended is replaced, and the call repeated (it was not carried out).
   absl::Status Call(Repeat repeat, const Function& function);
 
   // For calls that last: the endpoint now in use, and what a context needs.
