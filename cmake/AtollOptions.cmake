@@ -35,9 +35,8 @@ target_compile_options(atoll_flags INTERFACE
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_compile_options(atoll_flags INTERFACE -Wthread-safety)
 else()
-  # gcc 12 at -O2 sees overruns, and unset or freed bytes, in inlined library code that are none (its bugs 105329,
-  # 105651 and kin: std::string, absl::InlinedVector);
-  # clang and the sanitizers look for the real ones.
+  # gcc 12 at -O2 sees overruns, and unset or freed bytes, in inlined library code that are none (its bugs
+  # 105329, 105651 and kin: std::string, absl::InlinedVector). clang and the sanitizers look for the real ones.
   target_compile_options(atoll_flags INTERFACE -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow
     -Wno-stringop-overread -Wno-maybe-uninitialized -Wno-uninitialized -Wno-free-nonheap-object
     -Wno-dangling-pointer -Wno-use-after-free)

@@ -15,7 +15,10 @@ _ninja_progress() {
     { print; fflush() }' >&2
 }
 
-# build_preset PRESET [NINJA TARGET...]
+# ccache then trusts the compiler's own list of headers: on an empty cache no source is preprocessed twice.
+export CCACHE_DEPEND=1
+
+# build_preset PRESET [NINJA TARGET...]: elsewhere than on a terminal it goes on after an error, to show them all.
 build_preset() {
   local preset=$1 folder=$ATOLL_ROOT/build/$1 started=$SECONDS
   shift
@@ -30,7 +33,7 @@ build_preset() {
   if [[ -t 2 ]]; then
     NINJA_STATUS='    [%f/%t %es] ' ninja -C "$folder" -j "$(jobs_for_this_machine)" "$@" >&2 || return 1
   else
-    NINJA_STATUS='[%f/%t %es] ' ninja -C "$folder" -j "$(jobs_for_this_machine)" "$@" 2>&1 | _ninja_progress || return 1
+    NINJA_STATUS='[%f/%t %es] ' ninja -k 20 -C "$folder" -j "$(jobs_for_this_machine)" "$@" 2>&1 | _ninja_progress || return 1
   fi
   say "built in $((SECONDS - started)) s"
 }
