@@ -3,16 +3,16 @@
 
 # Ninja's own line on a terminal; elsewhere a line for each twentieth of the way, and whatever went wrong.
 _ninja_progress() {
-  awk '
-    match($0, /^\[[0-9]+\/[0-9]+/) {
-      split(substr($0, 2, RLENGTH - 1), at, "/")
-      twentieth = int(at[1] * 20 / at[2])
-      if (twentieth != last) { printf "    %3d%%  %s\n", twentieth * 5, $0; fflush() }
-      last = twentieth
-      next
-    }
-    /^ninja: Entering directory/ { next }
-    { print; fflush() }' >&2
+  local line twentieth last=0
+  while IFS= read -r line; do
+    if [[ $line =~ ^\[([0-9]+)/([0-9]+) ]]; then
+      twentieth=$((BASH_REMATCH[1] * 20 / BASH_REMATCH[2]))
+      ((twentieth == last)) || printf '    %3d%%  %s\n' $((twentieth * 5)) "$line" >&2
+      last=$twentieth
+    elif [[ $line != 'ninja: Entering directory'* ]]; then
+      printf '%s\n' "$line" >&2
+    fi
+  done
 }
 
 # ccache then trusts the compiler's own list of headers: on an empty cache no source is preprocessed twice.
