@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "rpc/completion_queue.h"
+
 namespace atoll::rpc {
 namespace {
 
@@ -20,7 +22,10 @@ std::string Prefix(uint8_t tag, uint64_t size) {
   return out;
 }
 
-void DropOwner(void* owner) { delete static_cast<std::shared_ptr<const void>*>(owner); }
+void DropOwner(void* owner) {
+  AcquireFromGrpc(owner);
+  delete static_cast<std::shared_ptr<const void>*>(owner);
+}
 
 // Reads bytes across slices.
 class Cursor {
@@ -71,9 +76,10 @@ grpc::ByteBuffer EncodeChunk(absl::Span<const std::string_view> pieces,
       slices.emplace_back(piece.data(), piece.size());  // copies
       continue;
     }
+    auto* const kept = new std::shared_ptr<const void>(owner);
+    ReleaseToGrpc(kept);
     // gRPC only reads; its interface has no const.
-    slices.emplace_back(const_cast<char*>(piece.data()), piece.size(), &DropOwner,
-                        new std::shared_ptr<const void>(owner));
+    slices.emplace_back(const_cast<char*>(piece.data()), piece.size(), &DropOwner, kept);
   }
   return grpc::ByteBuffer(slices.data(), slices.size());
 }

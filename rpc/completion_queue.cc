@@ -18,24 +18,21 @@ extern "C" void __tsan_release(void* address);
 #endif
 
 namespace atoll::rpc {
-namespace {
 
-void Acquire([[maybe_unused]] void* address) {
+void AcquireFromGrpc([[maybe_unused]] void* object) {
 #ifdef ATOLL_TSAN
-  __tsan_acquire(address);
+  __tsan_acquire(object);
 #endif
 }
 
-void Release([[maybe_unused]] void* address) {
+void ReleaseToGrpc([[maybe_unused]] void* object) {
 #ifdef ATOLL_TSAN
-  __tsan_release(address);
+  __tsan_release(object);
 #endif
 }
-
-}  // namespace
 
 void* Tag::Arm() {
-  Release(this);
+  ReleaseToGrpc(this);
   return this;
 }
 
@@ -73,7 +70,7 @@ void Poller::Run() {
   bool ok = false;
   while (queue_->Next(&tag, &ok)) {
     // Every tag was made by Tag::Arm, which returns the Tag itself.
-    Acquire(tag);
+    AcquireFromGrpc(tag);
     static_cast<Tag*>(tag)->Proceed(ok);
   }
 }
