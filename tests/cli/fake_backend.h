@@ -326,6 +326,7 @@ class FakeBackend final : public Backend {
   }
   absl::Status Check(std::string_view key, const std::string& ns) const {
     if (!failure_.ok()) return failure_;
+    if (key == "overloaded") return absl::ResourceExhaustedError("overloaded");
     if (key.size() > 1024) {
       return absl::InvalidArgumentError(absl::StrCat("key: ", key.size(), " bytes, limit 1024"));
     }
