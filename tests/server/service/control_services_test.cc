@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/executor.h"
+#include "base/gate.h"
 #include "rpc/completion_queue.h"
 #include "rpc/status.h"
 #include "server/service/admin_service.h"
@@ -60,10 +61,10 @@ class ControlServices : public testing::Test {
     poller_ = std::make_unique<rpc::Poller>("test", builder.AddCompletionQueue());
     server_ = builder.BuildAndStart();
     ASSERT_NE(server_, nullptr);
-    topology_.Start(poller_->server_queue());
-    health_.Start(poller_->server_queue());
-    admin_.Start(poller_->server_queue());
-    reflection_.Start(poller_->server_queue());
+    topology_.Start(poller_->server_queue(), &calls_);
+    health_.Start(poller_->server_queue(), &calls_);
+    admin_.Start(poller_->server_queue(), &calls_);
+    reflection_.Start(poller_->server_queue(), &calls_);
     poller_->Start();
     channel_ =
         grpc::CreateChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials());
@@ -73,6 +74,8 @@ class ControlServices : public testing::Test {
     topology_.Stop();
     health_.Stop();
     server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(5));
+    calls_.Close();
+    EXPECT_TRUE(calls_.Drain(absl::Seconds(20)));
     executor_.Stop();
     poller_->Stop();
   }
@@ -107,6 +110,7 @@ class ControlServices : public testing::Test {
   HealthService health_;
   AdminService admin_;
   ReflectionService reflection_{{"atoll.v1.CacheService"}};
+  base::Gate calls_;
   std::unique_ptr<rpc::Poller> poller_;
   std::unique_ptr<grpc::Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
