@@ -82,7 +82,7 @@ TEST_P(Peers, AFilledPeerAnswersALoadWithHits) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Peers, testing::Values(PeerKind::kMemcached, PeerKind::kRedis),
-                         [](const auto& info) { return std::string(PeerName(info.param)); });
+                         [](const auto& each) { return std::string(PeerName(each.param)); });
 
 TEST(FindProgram, SaysWhereItLookedAndHowToGetIt) {
   const absl::Status status = FindProgram("no-such-program").status();

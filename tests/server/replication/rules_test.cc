@@ -68,7 +68,7 @@ class Story {
 
 class RuleStory : public ::testing::TestWithParam<bool> {};
 INSTANTIATE_TEST_SUITE_P(Rule, RuleStory, ::testing::Bool(),
-                         [](const auto& info) { return info.param ? "Kept" : "Broken"; });
+                         [](const auto& each) { return each.param ? "Kept" : "Broken"; });
 
 // A has asked for B and cannot hear that it was carried out; B is promoted over A's head. What A
 // acknowledged meanwhile without B is lost.

@@ -326,7 +326,7 @@ INSTANTIATE_TEST_SUITE_P(Rules, MutatedSimulation,
                                                "R5Commit", 2, {.reads_wait_for_commit = false}},
                                            Mutation{"R7", 2, {.r7_copy_before_in_sync = false}},
                                            Mutation{"Grace", 2, {.grace = false}}),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& each) { return each.param.name; });
 
 }  // namespace
 }  // namespace atoll::replication::sim
