@@ -275,7 +275,13 @@ void Partition::Complete(Waiter waiter, Finish* finish) {
       waiter.result = {.status = Ambiguous("too few copies were left in sync")};
     }
   } else if (!LeaseHolds()) {
-    waiter.result = {.status = NoPrimary(id_, "the lease from its in-sync replicas has ended")};
+    // Held until the lease is back (Tick), the deadline, or another primary's epoch. What was read
+    // stays the newest committed value of its moment if the lease comes back in this epoch:
+    // acknowledgements count only once the map that their sender has is in force here, so that
+    // nobody else has served meanwhile.
+    context_->waiting.fetch_add(1, std::memory_order_relaxed);
+    waiters_.emplace(committed_, std::move(waiter));
+    return;
   }
   finish->Answer(std::move(waiter.done), std::move(waiter.result));
 }

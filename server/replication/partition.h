@@ -191,6 +191,7 @@ class Partition {
   // Answers when `sequence` is committed, at once if it is.
   void AnswerWhenCommitted(uint64_t sequence, Waiter waiter, Finish* finish)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Answers, but for a read while the lease is missing: that goes on waiting.
   void Complete(Waiter waiter, Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool LeaseHolds() const;
 

@@ -1,6 +1,7 @@
 // Partition: the primary's log, acknowledgements and commit point (R1-R4).
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "server/replication/partition.h"
 
@@ -135,11 +136,13 @@ void Partition::AdvanceCommit(Finish* finish) {
 }
 
 void Partition::AnswerCommitted(Finish* finish) {
-  while (!waiters_.empty() && waiters_.begin()->first <= committed_) {
-    context_->waiting.fetch_sub(1, std::memory_order_relaxed);
-    Complete(std::move(waiters_.begin()->second), finish);
-    waiters_.erase(waiters_.begin());
-  }
+  // A read that finds no lease goes back among the waiters: take out what is due first.
+  std::vector<Waiter> due;
+  const auto end = waiters_.upper_bound(committed_);
+  for (auto at = waiters_.begin(); at != end; ++at) due.push_back(std::move(at->second));
+  waiters_.erase(waiters_.begin(), end);
+  context_->waiting.fetch_sub(due.size(), std::memory_order_relaxed);
+  for (Waiter& waiter : due) Complete(std::move(waiter), finish);
 }
 
 void Partition::SetCommitted(uint64_t sequence) {

@@ -40,6 +40,7 @@ void Partition::Tick(bool thorough, std::vector<internal::v1::IsrChange>* asks, 
     ResendOwed(now);
     TickLearners(now);
     AdvanceCommit(finish);
+    AnswerCommitted(finish);
     for (Member& member : members_) TellCommitted(member);
   }
   SettleAsk();
