@@ -138,6 +138,13 @@ TEST_F(EtcdAccess, AWatchBeginsAnewWhenEtcdForgotEverything) {
   for (int i = 0; i < 5; ++i) {
     ASSERT_TRUE(coordinator->Txn({}, {Mutation::Put("w/a", absl::StrCat(i))}).ok());
   }
+  // The watch is there, and has told everything: only then is there something to begin anew.
+  ASSERT_TRUE(test::WaitUntil(
+      [&] {
+        base::MutexLock lock(mu);
+        return last == "4";
+      },
+      kPatience));
   etcd_->Kill();
   std::filesystem::remove_all(folder_ + "/etcd/data");
   ASSERT_TRUE(etcd_->Restart().ok());
