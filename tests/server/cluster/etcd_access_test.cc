@@ -138,10 +138,7 @@ TEST_F(EtcdAccess, AWatchBeginsAnewWhenEtcdForgotEverything) {
   for (int i = 0; i < 5; ++i) {
     ASSERT_TRUE(coordinator->Txn({}, {Mutation::Put("w/a", absl::StrCat(i))}).ok());
   }
-<<<<<<< Updated upstream
   // The watch is there, and has told everything: only then is there something to begin anew.
-=======
->>>>>>> Stashed changes
   ASSERT_TRUE(test::WaitUntil(
       [&] {
         base::MutexLock lock(mu);
