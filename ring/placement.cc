@@ -122,14 +122,14 @@ class Rebalancer {
   }
 
   void RelieveLeaving(Placement& placement) {
-    if (InSyncThatStay(placement) == 0) return;
+    if (Stays(placement.primary)) return;
     Seats staying;
-    Seats going;
     for (const base::Incarnation node : placement.isr) {
-      (Stays(node) ? staying : going).push_back(node);
+      if (Stays(node)) staying.push_back(node);
     }
-    if (!Stays(placement.primary)) HandOver(placement, staying);
-    for (const base::Incarnation node : going) Remove(placement.isr, node);
+    // The leaving node stays in the ISR until the new primary, serving, asks for its removal: it
+    // may be that only the map still takes that one for alive.
+    HandOver(placement, staying);
   }
 
   void DropSurplus(base::PartitionId partition, Placement& placement) {

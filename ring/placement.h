@@ -58,7 +58,8 @@ PlacementMap MarkDead(PlacementMap map, base::Incarnation dead);
 //    wanted;
 //  - a copy that is not desired is dropped once as many others are in sync as should be, its
 //    primary role being handed over one step before;
-//  - a leaving node hands over its roles and leaves each ISR that has another live member;
+//  - a leaving node hands over its roles where another in-sync copy stays; it is in the ISR until
+//    the new primary, which serves by then, asks for its removal, or its process ends;
 //  - primaries are swapped inside the ISR until each node has its share;
 //  - members that are down, unseated and not held are forgotten.
 // To be called again after each change; returns the map unchanged when there is nothing to do.

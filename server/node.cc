@@ -15,6 +15,7 @@
 #include "rpc/completion_queue.h"
 #include "rpc/timers.h"
 #include "server/admin/http_server.h"
+#include "server/cluster/descriptor.h"
 #include "server/cluster/etcd_coordinator.h"
 #include "server/cluster/membership.h"
 #include "server/cluster/memory_coordinator.h"
@@ -259,7 +260,9 @@ void NodeImpl::MakeMembership(const internal::v1::ClusterConfig& config) {
   if (folder_ != nullptr) {
     membership.descriptor.set_data_uuid(folder_->uuid());
     membership.descriptor.set_previous_incarnation(folder_->previous_incarnation().value());
-    membership.descriptor.set_disk_usable(warm_->has_copies());
+    std::vector<base::PartitionId> copies;
+    for (const warm::DiskCopy& copy : warm_->Unclaimed()) copies.push_back(copy.partition);
+    membership.descriptor.set_disk_copies(cluster::EncodeDiskCopies(copies));
   } else {
     membership.descriptor.set_data_uuid(absl::StrCat("none-", absl::Hex(incarnation_.value())));
   }
@@ -481,6 +484,8 @@ absl::Status NodeImpl::Stop() {
 
   if (store_ != nullptr) store_->SetWarmSink(nullptr);
   if (warm_ != nullptr) {
+    // Loads end before it is told what is in memory.
+    warm_->StopThreads();
     // A start that failed has used nothing, and leaves the folder as it was.
     std::vector<warm::DiskCopy> copies;
     if (replicator_ != nullptr) copies = WarmDisk::InSync(replicator_->Copies());

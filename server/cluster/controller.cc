@@ -313,7 +313,7 @@ std::optional<Controller::Successor> Controller::SuccessorOf(const PlacementMap&
       continue;
     }
     if (living.descriptor.previous_incarnation() == node.value()) {
-      return Successor{incarnation, living.descriptor.disk_usable()};
+      return Successor{incarnation, true};
     }
     if (member != nullptr && living.descriptor.node().name() == member->name) {
       by_name = Successor{incarnation, false};
@@ -345,7 +345,11 @@ void Controller::SeatOrphans(PlacementMap& map) {
       if (!successor) continue;
       ++back;
       last_primary_back |= i == 0;
-      if (!heir && successor->disk_usable) heir = successor;
+      if (!heir && successor->same_folder &&
+          HasDiskCopy(living_.at(successor->node).descriptor,
+                      base::PartitionId(static_cast<uint16_t>(p)))) {
+        heir = successor;
+      }
     }
     if (heir && (last_primary_back || back == placement.isr.size() ||
                  now - orphan_since_[p] >= options_.revive_wait)) {

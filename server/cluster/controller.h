@@ -91,7 +91,8 @@ class Controller {
  private:
   struct Successor {
     base::Incarnation node;
-    bool disk_usable = false;
+    // Its data folder is that of the one it succeeds: copies in it may be revived.
+    bool same_folder = false;
   };
 
   bool IsLiving(base::Incarnation node) const { return living_.contains(node); }

@@ -53,6 +53,22 @@ std::string PeerAddress(const internal::v1::NodeDescriptor& descriptor) {
   return {};
 }
 
+std::string EncodeDiskCopies(absl::Span<const base::PartitionId> partitions) {
+  if (partitions.empty()) return {};
+  std::string bits(base::kPartitionCount / 8, '\0');
+  for (const base::PartitionId partition : partitions) {
+    char& byte = bits[partition.value() / 8];
+    byte = static_cast<char>(byte | (1 << (partition.value() % 8)));
+  }
+  return bits;
+}
+
+bool HasDiskCopy(const internal::v1::NodeDescriptor& descriptor, base::PartitionId partition) {
+  const size_t byte = partition.value() / 8;
+  return byte < descriptor.disk_copies().size() &&
+         (descriptor.disk_copies()[byte] >> (partition.value() % 8) & 1) != 0;
+}
+
 uint64_t NextRandom(uint64_t& state) {
   state += 0x9e3779b97f4a7c15;
   uint64_t z = state;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/types/span.h"
 #include "atoll/internal/v1/storage.pb.h"
 #include "ring/placement_map.h"
 
@@ -19,6 +20,9 @@ void SortMembers(ring::PlacementMap& map);
 v1::PartitionPlacement EntryOf(const ring::PlacementMap& map, base::PartitionId partition);
 // The address of the listener `peer`; empty if there is none.
 std::string PeerAddress(const internal::v1::NodeDescriptor& descriptor);
+// `disk_copies` of a descriptor.
+std::string EncodeDiskCopies(absl::Span<const base::PartitionId> partitions);
+bool HasDiskCopy(const internal::v1::NodeDescriptor& descriptor, base::PartitionId partition);
 // SplitMix64: never 0.
 uint64_t NextRandom(uint64_t& state);
 // A number that no other process draws.

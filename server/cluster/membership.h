@@ -88,8 +88,8 @@ class Membership : public ClusterView, public NamespaceAdmin {
   // Waits until the map has partitions and this node among its members.
   virtual absl::Status WaitForMap(absl::Duration timeout) = 0;
   // Hands the node's roles over: returns when a map without them is in force here, or the time is
-  // up (DEADLINE_EXCEEDED), or the coordinator is away (UNAVAILABLE). What the node is the last
-  // in-sync copy of stays with it.
+  // up (DEADLINE_EXCEEDED), or the coordinator is away (UNAVAILABLE). It keeps those that no
+  // in-sync copy on a node that stays could take, and is in ISRs until the new primaries serve.
   virtual absl::Status Leave(absl::Duration timeout) = 0;
   // Takes the node off the cluster and ends the threads. Requests that wait get UNAVAILABLE.
   virtual void Stop() = 0;

@@ -21,7 +21,7 @@ struct CopyState {
   uint32_t reset_epoch = 0;
   uint64_t last_sequence = 0;
   bool primary = false;
-  // Everything that it holds is committed, and it is in sync: fit to be revived.
+  // Of a member of the ISR that has all of it in memory: fit to be revived.
   bool in_sync = false;
 };
 

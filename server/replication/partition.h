@@ -97,6 +97,8 @@ class Partition {
   // The controller's answer; `answered` false: the outcome is unknown.
   void OnAsked(const internal::v1::IsrChange& change, bool answered, uint64_t map_version);
 
+  // This node leaves, and is needed until another that stays serves in its place.
+  bool WaitsForRelief() const;
   CopyState State();
   void AddStats(ReplicationStats* stats);
   Role role();
@@ -280,7 +282,7 @@ class Partition {
   // Nanoseconds of boot time; INT64_MAX: no lease is needed.
   std::atomic<int64_t> lease_until_ns_{0};
 
-  base::Mutex mu_;
+  mutable base::Mutex mu_;
   Role role_ ABSL_GUARDED_BY(mu_) = Role::kNone;
   ring::Placement placement_ ABSL_GUARDED_BY(mu_);
   uint32_t replication_factor_ ABSL_GUARDED_BY(mu_) = 1;

@@ -15,8 +15,9 @@ constexpr size_t kMaxPeers = 1024;
 }  // namespace
 
 void PeerTable::OnMap(uint64_t version, absl::Span<const base::Incarnation> peers,
-                      absl::Duration now) {
+                      absl::Span<const base::Incarnation> leaving, absl::Duration now) {
   base::MutexLock lock(mu_);
+  leaving_.assign(leaving.begin(), leaving.end());
   map_version_ = std::max(map_version_, version);
   for (auto& [node, peer] : peers_) peer.live = false;
   for (base::Incarnation node : peers) {
@@ -34,6 +35,11 @@ void PeerTable::OnMap(uint64_t version, absl::Span<const base::Incarnation> peer
       }
     }
   }
+}
+
+bool PeerTable::Leaving(base::Incarnation node) const {
+  base::MutexLock lock(mu_);
+  return std::find(leaving_.begin(), leaving_.end(), node) != leaving_.end();
 }
 
 void PeerTable::MapApplied(uint64_t version) {

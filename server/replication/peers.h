@@ -28,10 +28,12 @@ class PeerTable {
  public:
   explicit PeerTable(const PeerTimes& times) : times_(times) {}
 
-  // A map was received: its version goes into acknowledgements from now on, and `peers` (without
-  // this node) are the living. Must come before the map's effects on partitions: an acknowledgement
-  // given before a deposing map is counted by the grace period, one given after it by nobody.
-  void OnMap(uint64_t version, absl::Span<const base::Incarnation> peers, absl::Duration now);
+  // A map was received: its version goes into acknowledgements from now on, `peers` (without this
+  // node) are the living, and `leaving` of all nodes those that leave. Must come before the map's
+  // effects on partitions: an acknowledgement given before a deposing map is counted by the grace
+  // period, one given after it by nobody.
+  void OnMap(uint64_t version, absl::Span<const base::Incarnation> peers,
+             absl::Span<const base::Incarnation> leaving, absl::Duration now);
   // The effects of the map are complete.
   void MapApplied(uint64_t version);
 
@@ -54,6 +56,8 @@ class PeerTable {
   bool Silent(base::Incarnation peer, absl::Duration now) const;
   // Of the living.
   bool AnySilent(absl::Duration now) const;
+  // The node, or this one, hands over what it has before its end.
+  bool Leaving(base::Incarnation node) const;
   // Nothing was acknowledged or heard for the grace period.
   std::vector<base::Incarnation> Suspects(absl::Duration now) const;
   // When the lease that the peer gave ends; -infinity if it gave none.
@@ -79,6 +83,7 @@ class PeerTable {
   const PeerTimes times_;
   mutable base::Mutex mu_;
   absl::flat_hash_map<base::Incarnation, Peer> peers_ ABSL_GUARDED_BY(mu_);
+  std::vector<base::Incarnation> leaving_ ABSL_GUARDED_BY(mu_);
   uint64_t map_version_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t applied_version_ ABSL_GUARDED_BY(mu_) = 0;
   absl::Duration last_tick_ ABSL_GUARDED_BY(mu_) = -absl::InfiniteDuration();

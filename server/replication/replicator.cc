@@ -155,12 +155,14 @@ void ReplicatorImpl::OnMap(const cluster::MapPtr& map) {
   if (map->version <= map_version_) return;
   map_version_ = map->version;
   std::vector<base::Incarnation> living;
+  std::vector<base::Incarnation> leaving;
   for (const ring::Member& member : map->members) {
+    if (member.state == ring::MemberState::kLeaving) leaving.push_back(member.incarnation);
     if (member.state != ring::MemberState::kDown && member.incarnation != context_.self) {
       living.push_back(member.incarnation);
     }
   }
-  peers_.OnMap(map->version, living, context_.clock->BootTime());
+  peers_.OnMap(map->version, living, leaving, context_.clock->BootTime());
   Finish finish;
   for (size_t p = 0; p < map->partitions.size(); ++p) {
     partitions_[p].OnPlacement(*map, map->partitions[p], &finish);
@@ -279,15 +281,19 @@ absl::Status ReplicatorImpl::Drain(absl::Duration timeout) {
   context_.draining.store(true, std::memory_order_relaxed);
   const absl::Duration until = context_.clock->BootTime() + timeout;
   base::MutexLock lock(drain_mu_);
-  while (context_.waiting.load(std::memory_order_relaxed) > 0) {
+  while (true) {
+    const uint64_t waiting = context_.waiting.load(std::memory_order_relaxed);
+    size_t seats = 0;
+    for (const Partition& partition : partitions_) seats += partition.WaitsForRelief() ? 1 : 0;
+    if (waiting == 0 && seats == 0) return {};
     if (context_.clock->BootTime() >= until) {
-      return absl::DeadlineExceededError(absl::StrCat(
-          context_.waiting.load(std::memory_order_relaxed), " operations still wait for replicas"));
+      return absl::DeadlineExceededError(
+          absl::StrCat(waiting, " operations still wait for replicas, ", seats,
+                       " partitions for a new primary to serve"));
     }
     // Nobody signals: completions are on the path of every write, a stop is not.
     drain_cv_.WaitFor(drain_mu_, absl::Milliseconds(5));
   }
-  return {};
 }
 
 ReplicationStats ReplicatorImpl::Stats() const {

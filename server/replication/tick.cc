@@ -117,9 +117,13 @@ void Partition::SettleAsk() {
 void Partition::AskForChanges(absl::Duration now, std::vector<internal::v1::IsrChange>* asks) {
   if (ask_.in_flight || now < ask_.not_before || ask_.answered_at_map != 0) return;
   internal::v1::IsrChange change;
+  // One that leaves is let go when this node serves and has what it had.
+  const bool relieves = role_ == Role::kPrimary && !context_->peers->Leaving(context_->self);
   for (Member& member : members_) {
     if (member.in_isr) {
-      if (change.remove() == 0 && SilentMember(member, now)) {
+      const bool relieved = relieves && member.known && member.acked >= committed_ &&
+                            context_->peers->Leaving(member.node);
+      if (change.remove() == 0 && (relieved || SilentMember(member, now))) {
         change.set_remove(member.node.value());
       }
     } else if (change.add() == 0 && role_ == Role::kPrimary && ReadyToAsk(member)) {
@@ -141,6 +145,12 @@ void Partition::AskForChanges(absl::Duration now, std::vector<internal::v1::IsrC
   change.set_isr_version(placement_.isr_version);
   ask_.in_flight = true;
   asks->push_back(std::move(change));
+}
+
+bool Partition::WaitsForRelief() const {
+  base::MutexLock lock(mu_);
+  return role_ == Role::kReplica && context_->peers->Leaving(context_->self) &&
+         !context_->peers->Leaving(placement_.primary);
 }
 
 void Partition::OnAsked(const internal::v1::IsrChange& change, bool answered,
@@ -187,7 +197,9 @@ CopyState Partition::State() {
           .reset_epoch = reset_epoch_,
           .last_sequence = last(),
           .primary = role_ == Role::kPrimary,
-          .in_sync = (role_ == Role::kPrimary || role_ == Role::kReplica) && committed_ == last()};
+          // A member has every acknowledged write, whether a takeover is over or not, and whether
+          // or not it was told that its last records are committed.
+          .in_sync = (role_ == Role::kReplica || Leads()) && !takeover_.loading};
 }
 
 Role Partition::role() {

@@ -111,7 +111,6 @@ absl::Status WarmTier::ReadCopies() {
     }
     unclaimed_[copy->partition] = *copy;
   }
-  has_copies_ = !unclaimed_.empty();
   return absl::OkStatus();
 }
 
@@ -134,6 +133,7 @@ void WarmTier::Load(base::PartitionId partition, uint32_t reset_epoch, LoadDone 
       copy = found->second;
       unclaimed_.erase(found);
       touched_ = true;
+      if (copy->reset_epoch == reset_epoch) loading_.emplace(partition, *copy);
     }
   }
   const bool wanted = copy && copy->reset_epoch == reset_epoch;
@@ -145,7 +145,18 @@ void WarmTier::Load(base::PartitionId partition, uint32_t reset_epoch, LoadDone 
   auto shared = std::make_shared<LoadDone>(std::move(done));
   const bool taken = loader_.TrySubmit([this, partition, copy, wanted, shared] {
     if (wanted) {
-      (*shared)(LoadNow(*copy));
+      bool stopping = false;
+      {
+        base::MutexLock lock(mu_);
+        stopping = stopping_;
+      }
+      absl::StatusOr<DiskCopy> loaded = absl::UnavailableError("the warm tier is stopping");
+      if (!stopping) {
+        loaded = LoadNow(*copy);
+        base::MutexLock lock(mu_);
+        loading_.erase(partition);
+      }
+      (*shared)(std::move(loaded));
     } else {
       (*shared)(absl::NotFoundError(
           absl::StrCat("partition ", partition.value(), ": no copy on disk to revive")));
@@ -369,19 +380,24 @@ absl::Status WarmTier::CleanStop(absl::Span<const DiskCopy> copies, absl::Durati
   StopThreads();
   const absl::Duration until = Now() + timeout * kWritingShare;
   bool untouched = false;
+  // Of these memory has a part at the most; the disk has them whole.
+  absl::flat_hash_map<base::PartitionId, DiskCopy> unloaded;
   {
     base::MutexLock lock(mu_);
-    untouched = copies.empty() && !touched_ && has_copies_;
+    untouched = copies.empty() && !touched_ && !unclaimed_.empty();
     unclaimed_.clear();
+    unloaded = loading_;
   }
   if (untouched) {
     return folder_->MarkUntouched();
   }
   // 1. Nothing old stays, whether there is time or not: a whole partition is dropped at once.
   std::array<bool, base::kPartitionCount> kept_copy{};
+  for (const auto& [partition, copy] : unloaded) kept_copy[partition.value()] = true;
   std::vector<Versions> kept(copies.size());
   for (size_t i = 0; i < copies.size(); ++i) {
     const base::PartitionId partition = copies[i].partition;
+    if (unloaded.contains(partition)) continue;
     kept_copy[partition.value()] = true;
     absl::Status status =
         Now() < until ? DropStale(partition, kept[i]) : db_->DropPartition(partition);
@@ -400,6 +416,7 @@ absl::Status WarmTier::CleanStop(absl::Span<const DiskCopy> copies, absl::Durati
   // 2. What is missing, until the time or the disk is used up.
   size_t unfinished = 0;
   for (size_t i = 0; i < copies.size(); ++i) {
+    if (unloaded.contains(copies[i].partition)) continue;
     absl::Status status = absl::ResourceExhaustedError("warm tier: disk budget used up");
     if (db_->SizeBytes() < options_.disk_bytes) {
       status = WriteMissing(copies[i].partition, kept[i], until);
@@ -416,10 +433,11 @@ absl::Status WarmTier::CleanStop(absl::Span<const DiskCopy> copies, absl::Durati
   }
   // 3. The records, then the mark.
   std::vector<std::string> records;
-  records.reserve(copies.size());
+  records.reserve(copies.size() + unloaded.size());
   for (const DiskCopy& copy : copies) {
-    records.push_back(EncodeCopy(copy));
+    if (!unloaded.contains(copy.partition)) records.push_back(EncodeCopy(copy));
   }
+  for (const auto& [partition, copy] : unloaded) records.push_back(EncodeCopy(copy));
   if (absl::Status status = db_->ReplaceRecords(records); !status.ok()) {
     return status;
   }

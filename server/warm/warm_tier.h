@@ -84,9 +84,8 @@ class WarmTier final : public store::WarmSink {
                                                         DataFolder* folder, store::Store* store);
   ~WarmTier() override;
 
-  // There are copies that can be revived: what a node says of itself when it registers.
-  bool has_copies() const { return has_copies_; }
-  // The copies that the last clean stop left, those loaded or dropped since excepted.
+  // The copies that the last clean stop left, those loaded or dropped since excepted: what a node
+  // says of itself when it registers.
   std::vector<DiskCopy> Unclaimed() const ABSL_LOCKS_EXCLUDED(mu_);
 
   // Puts a copy's live entries into the store, where the partition is open, empty and written by
@@ -102,9 +101,13 @@ class WarmTier final : public store::WarmSink {
   // Copies the entry if it is to be persisted and fits; never waits.
   void OfferWarm(const store::ScannedEntry& entry) override ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Makes the disk equal to what the store holds of `copies`, which must be in sync, committed and
-  // no longer written, and marks the folder clean. Takes about `timeout`: entries for which there
-  // was no time are left out, never left old. Not OK: the folder stays unclean.
+  // Ends write-behind and loads; what Load was asked for and did not begin stays on disk as it is.
+  // Safe to repeat.
+  void StopThreads() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Makes the disk equal to what the store holds of `copies`, which must be in sync and no longer
+  // written, and marks the folder clean. Takes about `timeout`: entries for which there was no time
+  // are left out, never left old. Not OK: the folder stays unclean.
   absl::Status CleanStop(absl::Span<const DiskCopy> copies, absl::Duration timeout);
 
   WarmStats Stats() const ABSL_LOCKS_EXCLUDED(mu_);
@@ -123,7 +126,6 @@ class WarmTier final : public store::WarmSink {
   WarmTier(const WarmOptions& options, DataFolder* folder, store::Store* store,
            std::unique_ptr<WarmDb> db);
   absl::Status ReadCopies();
-  void StopThreads() ABSL_LOCKS_EXCLUDED(mu_);
 
   // The write-behind thread.
   void WriteBehind() ABSL_LOCKS_EXCLUDED(mu_);
@@ -147,7 +149,6 @@ class WarmTier final : public store::WarmSink {
   DataFolder* const folder_;
   store::Store* const store_;
   const std::unique_ptr<WarmDb> db_;
-  bool has_copies_ = false;  // const after Open
   base::Executor loader_;
   base::LogLimiter error_log_;
 
@@ -158,6 +159,8 @@ class WarmTier final : public store::WarmSink {
   mutable base::Mutex mu_;
   base::CondVar changed_;
   absl::flat_hash_map<base::PartitionId, DiskCopy> unclaimed_ ABSL_GUARDED_BY(mu_);
+  // Claimed, and not yet in memory: nothing was acknowledged on top of them.
+  absl::flat_hash_map<base::PartitionId, DiskCopy> loading_ ABSL_GUARDED_BY(mu_);
   bool touched_ ABSL_GUARDED_BY(mu_) = false;  // anything on disk was loaded, dropped or written
   std::vector<Queued> queue_ ABSL_GUARDED_BY(mu_);
   uint64_t queued_bytes_ ABSL_GUARDED_BY(mu_) = 0;

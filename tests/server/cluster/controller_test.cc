@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/cluster/descriptor.h"
 
 namespace atoll::cluster {
 namespace {
@@ -32,7 +33,8 @@ base::Incarnation Node(uint64_t number) { return base::Incarnation(number); }
 struct NodeState {
   uint64_t incarnation = 0;
   uint64_t previous = 0;
-  bool disk_usable = false;
+  bool disk_copies = false;     // of every partition
+  std::optional<size_t> lacks;  // but of this one
   std::string uuid;
   int64_t revision = 1;
 };
@@ -110,6 +112,26 @@ class World {
     for (const auto& [from, request] : requests) controller_.Ask(request);
     return !requests.empty() && Step();
   }
+  // What primaries that stay, and serve, ask for when others leave.
+  bool RelieveLeavers() {
+    const auto leaves = [this](base::Incarnation node) {
+      const ring::Member* member = map().FindMember(node);
+      return member != nullptr && member->state == MemberState::kLeaving;
+    };
+    std::map<base::Incarnation, AskControllerRequest> requests;
+    for (size_t p = 0; p < map().partitions.size(); ++p) {
+      const Placement& placement = map().partitions[p];
+      if (leaves(placement.primary)) continue;
+      for (const base::Incarnation node : placement.isr) {
+        if (!leaves(node)) continue;
+        AskControllerRequest& request = requests[placement.primary];
+        request.set_from_incarnation(placement.primary.value());
+        *request.add_isr_changes() = Change(p, {}, node);
+      }
+    }
+    for (const auto& [from, request] : requests) controller_.Ask(request);
+    return !requests.empty() && Step();
+  }
   // A request as the primary would word it now.
   IsrChange Change(size_t partition, base::Incarnation add, base::Incarnation remove) const {
     const Placement& placement = map().partitions[partition];
@@ -163,7 +185,11 @@ class World {
       node.descriptor.mutable_node()->set_incarnation(state.incarnation);
       node.descriptor.set_data_uuid(state.uuid);
       node.descriptor.set_previous_incarnation(state.previous);
-      node.descriptor.set_disk_usable(state.disk_usable);
+      std::vector<base::PartitionId> copies;
+      for (size_t p = 0; state.disk_copies && p < base::kPartitionCount; ++p) {
+        if (p != state.lacks) copies.push_back(base::PartitionId(static_cast<uint16_t>(p)));
+      }
+      node.descriptor.set_disk_copies(EncodeDiskCopies(copies));
       nodes.push_back(std::move(node));
     }
     controller_.SetNodes(std::move(nodes));
@@ -441,16 +467,38 @@ TEST(Controller, ANewNodeIsFilledAndSurplusCopiesAreDroppedOnceCopiesAreInSync) 
 TEST(Controller, ALeaverGivesItsRolesAwayAndKeepsWhatOnlyItHas) {
   World world(ThreeNodes());
   FormThree(world);
+  const int copies = world.Copies(Node(101));
   world.Leave(101);
   ASSERT_TRUE(world.Step());
+  EXPECT_EQ(world.Primaries(Node(101)), 0);
+  EXPECT_EQ(world.Copies(Node(101)), copies) << "until the new primaries serve";
+  ASSERT_TRUE(world.RelieveLeavers());
   EXPECT_EQ(world.Copies(Node(101)), 0);
   EXPECT_EQ(world.Learners(), 0) << "it may be back soon";
   world.Leave(102);
   ASSERT_TRUE(world.Step());
+  ASSERT_TRUE(world.RelieveLeavers());
   world.Leave(103);
   world.Step();
   EXPECT_EQ(world.Orphans(), 0);
   for (const Placement& placement : world.map().partitions) EXPECT_EQ(placement.isr.size(), 1u);
+}
+
+// n2 was killed a moment ago, and nobody knows: what n1 had must not go to it alone.
+TEST(Controller, ALeaverKeepsItsCopiesWhileItsHeirIsOnlyBelievedToLive) {
+  World world(ThreeNodes());
+  FormThree(world);
+  const size_t p = world.Partition(Node(101), Node(102));
+  world.Leave(101);
+  ASSERT_TRUE(world.Step());
+  EXPECT_EQ(world.at(p).primary, Node(102));
+  world.Leave(103);
+  ASSERT_TRUE(world.Step());
+  world.Gone("n2");
+  ASSERT_TRUE(world.Step());
+  EXPECT_EQ(world.at(p).primary, Node(101));
+  EXPECT_TRUE(world.at(p).InIsr(Node(101)));
+  EXPECT_EQ(world.Orphans(), 0);
 }
 
 TEST(Controller, NodesThatLeaveTogetherKeepTheirPartitionsTogether) {
@@ -517,6 +565,7 @@ TEST(Controller, R9SeatsRestartedNodesByTheirDisks) {
   struct Return {
     const char* name;
     NodeState state;
+    bool lacks_it = false;
   };
   struct Case {
     const char* name;
@@ -525,9 +574,9 @@ TEST(Controller, R9SeatsRestartedNodesByTheirDisks) {
     uint64_t primary;  // 0: nobody yet
     uint32_t reset_epoch;
   };
-  const NodeState n1_good{.incarnation = 201, .previous = 101, .disk_usable = true};
+  const NodeState n1_good{.incarnation = 201, .previous = 101, .disk_copies = true};
   const NodeState n1_bad{.incarnation = 201, .previous = 101};
-  const NodeState n2_good{.incarnation = 202, .previous = 102, .disk_usable = true};
+  const NodeState n2_good{.incarnation = 202, .previous = 102, .disk_copies = true};
   const NodeState n2_bad{.incarnation = 202, .previous = 102};
   const NodeState n2_replaced{.incarnation = 202, .uuid = "another disk"};
   const std::vector<Case> cases = {
@@ -546,6 +595,11 @@ TEST(Controller, R9SeatsRestartedNodesByTheirDisks) {
        {},
        201,
        0},
+      {"the last primary's disk lacks the partition: the backup",
+       {{"n1", n1_good, true}, {"n2", n2_good}},
+       {},
+       202,
+       0},
       {"a name on another disk is back, in ruins", {{"n2", n2_replaced}}, absl::Hours(1), 0, 0},
   };
   for (const Case& test : cases) {
@@ -556,7 +610,11 @@ TEST(Controller, R9SeatsRestartedNodesByTheirDisks) {
     const Placement before = world.at(p);
     world.GoneTogether({"n1", "n2", "n3"});
     ASSERT_TRUE(world.Step());
-    for (const Return& node : test.back) world.Up(node.name, node.state);
+    for (const Return& node : test.back) {
+      NodeState state = node.state;
+      if (node.lacks_it) state.lacks = p;
+      world.Up(node.name, state);
+    }
     world.Step();
     world.Pass(test.after);
     world.Step();
@@ -640,7 +698,7 @@ TEST(Controller, ARandomHistoryOfNodesKeepsTheRules) {
             up[name] = ++next;
             world.Up(name, {.incarnation = next,
                             .previous = last.contains(name) ? last[name] : 0,
-                            .disk_usable = random(2) == 0,
+                            .disk_copies = random(2) == 0,
                             .revision = static_cast<int64_t>(next)});
             last[name] = next;
           }
@@ -659,7 +717,7 @@ TEST(Controller, ARandomHistoryOfNodesKeepsTheRules) {
       const std::string name = absl::StrCat("n", i);
       world.Up(name, {.incarnation = ++next,
                       .previous = last.contains(name) ? last[name] : 0,
-                      .disk_usable = true,
+                      .disk_copies = true,
                       .revision = static_cast<int64_t>(next)});
     }
     world.Pass(absl::Seconds(60));

@@ -141,7 +141,7 @@ TEST_F(MembershipOverEtcd, AClusterComesBackToTheMapThatItLeft) {
   coordinators_.clear();
   ASSERT_TRUE(etcd_->Restart().ok());
   for (const std::string name : {"n1", "n2", "n3"}) {
-    Start(name, {.previous = old[name], .disk_usable = true});
+    Start(name, {.previous = old[name], .disk_copies = true});
   }
   ASSERT_TRUE(WaitUntil([&] {
     const MapPtr map = nodes_["n1"]->map();

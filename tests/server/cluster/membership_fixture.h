@@ -78,7 +78,7 @@ class MapLog final : public ClusterListener {
 struct NodeShape {
   uint64_t incarnation = 0;
   uint64_t previous = 0;
-  bool disk_usable = false;
+  bool disk_copies = false;  // of every partition
   std::string uuid;
 };
 
@@ -102,7 +102,8 @@ class MembershipTest : public ::testing::Test {
     peer->set_address(absl::StrCat(name, ":7851"));
     options.descriptor.set_data_uuid(shape.uuid.empty() ? absl::StrCat("uuid-", name) : shape.uuid);
     options.descriptor.set_previous_incarnation(shape.previous);
-    options.descriptor.set_disk_usable(shape.disk_usable);
+    if (shape.disk_copies)
+      options.descriptor.set_disk_copies(std::string(base::kPartitionCount / 8, '\xff'));
     options.cluster = cluster_;
     auto config =
         EstablishConfig(coordinator(name), {.cluster = cluster_, .replication_factor = 2});

@@ -180,7 +180,7 @@ TEST_F(WarmTierTest, ACleanStopBringsBackExactlyWhatMemoryHeld) {
   SCOPED_TRACE(absl::StrCat("seed ", seed));
   std::mt19937 random(seed);
   Start();
-  EXPECT_FALSE(tier_->has_copies());
+  EXPECT_TRUE(tier_->Unclaimed().empty());
   for (int i = 0; i < 3000; ++i) {
     const std::string key = absl::StrCat("k", random() % 500);
     switch (random() % 8) {
@@ -202,7 +202,7 @@ TEST_F(WarmTierTest, ACleanStopBringsBackExactlyWhatMemoryHeld) {
   const auto before = Content();
   ASSERT_TRUE(Stop().ok());
   Start();
-  EXPECT_TRUE(tier_->has_copies());
+  EXPECT_FALSE(tier_->Unclaimed().empty());
   EXPECT_THAT(Content(), IsEmpty());
   Revive();
   EXPECT_EQ(Content(), before);
@@ -232,7 +232,7 @@ TEST_F(WarmTierTest, ACrashLeavesNothingToRevive) {
   Kill();
   Start();
   EXPECT_FALSE(folder_->usable());
-  EXPECT_FALSE(tier_->has_copies());
+  EXPECT_TRUE(tier_->Unclaimed().empty());
   EXPECT_TRUE(absl::IsNotFound(Load(KeyOf("a").partition()).status()));
   EXPECT_THAT(Content(), IsEmpty());
 }
@@ -246,7 +246,7 @@ TEST_F(WarmTierTest, ACrashAfterACleanStopLeavesNothingEither) {
   Erase("a");
   Kill();
   Start();
-  EXPECT_FALSE(tier_->has_copies());
+  EXPECT_TRUE(tier_->Unclaimed().empty());
 }
 
 TEST_F(WarmTierTest, WhatWasWrittenBehindAndThenChangedDoesNotComeBack) {
@@ -420,7 +420,7 @@ TEST_F(WarmTierTest, ADiskThatRefusesWritesLeavesTheCacheRunningAndTheFolderUncl
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
   EXPECT_FALSE(status.ok());
   Start();
-  EXPECT_FALSE(tier_->has_copies());
+  EXPECT_TRUE(tier_->Unclaimed().empty());
 }
 
 TEST_F(WarmTierTest, DamagedFilesAreRemovedAndNotBelieved) {
