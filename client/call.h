@@ -35,6 +35,7 @@ struct Call {
   // Dispatcher's.
   int tries = 0;
   int redirects = 0;
+  int waits = 0;                 // for a primary that serves
   bool may_be_applied = false;   // by an earlier try
   bool through_another = false;  // the next try goes through another node than the owner's
   std::string failed_at;         // address of the last try that failed

@@ -18,6 +18,8 @@ namespace {
 // may point at each other for a moment; past this, a node that forwards sorts it out.
 constexpr int kMaxRedirects = 3;
 constexpr absl::Duration kFirstPause = absl::Milliseconds(10);
+// Pauses double this often, to about 160 ms, while a partition has no primary that serves.
+constexpr int kMostDoublings = 4;
 // A time-out of an operation that had less time than this says nothing about the node.
 constexpr absl::Duration kTellingTimeout = absl::Milliseconds(250);
 
@@ -33,7 +35,7 @@ absl::Duration Now() { return base::Clock::Real().BootTime(); }
 
 absl::Duration Dispatcher::Pause(int retry) {
   thread_local absl::BitGen random;
-  return kFirstPause * (1 << std::min(retry - 1, 6)) * absl::Uniform(random, 0.5, 1.5);
+  return kFirstPause * (1 << std::min(retry - 1, kMostDoublings)) * absl::Uniform(random, 0.5, 1.5);
 }
 
 bool Dispatcher::IsPassingRefusal(const absl::Status& status) {
@@ -129,8 +131,13 @@ void Dispatcher::OnRefused(const CallPtr& call, const std::string& address, absl
       Again(call, std::move(status), /*pause=*/true);
       return;
     }
+  } else if (base::HasReason(status, base::reason::kNoPrimary)) {
+    Await(call, std::move(status));
+    return;
   } else if (IsPassingRefusal(status)) {
     call->failed_at = address;
+    // It stops, and its roles are elsewhere, or soon will be: one that forwards finds them.
+    call->through_another |= base::HasReason(status, base::reason::kDraining);
     Again(call, std::move(status), /*pause=*/true);
     return;
   }
@@ -171,6 +178,16 @@ void Dispatcher::OnBroken(const CallPtr& call, const std::string& address, absl:
   // Its own node failed it: the next try takes another way.
   call->through_another = true;
   Again(call, std::move(status), /*pause=*/call->tries > 1);
+}
+
+void Dispatcher::Await(const CallPtr& call, absl::Status status) {
+  --call->tries;  // The refusal says that nothing was done, and that it will pass.
+  const absl::Duration delay = Pause(++call->waits);
+  if (Now() + delay >= call->deadline) {
+    End(call, std::move(status), nullptr);
+    return;
+  }
+  RunAfter(delay, [this, call] { Try(call); });
 }
 
 void Dispatcher::Again(const CallPtr& call, absl::Status status, bool pause) {

@@ -80,6 +80,10 @@ class Dispatcher {
                 rpc::Fate fate);
   // Another try if one is left, else the end.
   void Again(const CallPtr& call, absl::Status status, bool pause);
+  // Tries once more after a pause, as long as the deadline allows: the partition has no primary
+  // that serves, and will have one soon. Counts neither for the budget nor for max_attempts: it
+  // costs about six small refusals a second for each caller that waits.
+  void Await(const CallPtr& call, absl::Status status);
   void End(const CallPtr& call, absl::Status status, v1::OperationResult* result);
 
   const ClientOptions options_;

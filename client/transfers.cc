@@ -251,6 +251,7 @@ struct Transfers::GetJob {
   absl::Duration deadline;
   Done<GetResult> done;
   int tries = 0;
+  int waits = 0;  // for a primary that serves
   std::string failed_at;
 };
 
@@ -261,6 +262,7 @@ struct Transfers::SetJob {
   absl::Duration deadline;
   Done<WriteResult> done;
   int tries = 0;
+  int waits = 0;
   std::string failed_at;
 };
 
@@ -273,6 +275,7 @@ struct Transfers::UnaryJob {
   absl::Duration deadline;
   typename UnaryCall<Request, Response>::Done done;
   int tries = 0;
+  int waits = 0;
   std::string failed_at;
 };
 
@@ -322,11 +325,17 @@ LinkPtr Transfers::Choose(base::PartitionId partition, const std::string& failed
 }
 
 template <typename Job>
-bool Transfers::Again(const std::shared_ptr<Job>& job,
+bool Transfers::Again(const std::shared_ptr<Job>& job, const absl::Status& status,
                       void (Transfers::*attempt)(std::shared_ptr<Job>)) {
-  const absl::Duration pause = Dispatcher::Pause(job->tries);
+  // As the dispatcher does: a primary that is on its way is waited for.
+  const bool waits = base::HasReason(status, base::reason::kNoPrimary);
+  if (waits) {
+    --job->tries;
+    ++job->waits;
+  }
+  const absl::Duration pause = Dispatcher::Pause(waits ? job->waits : job->tries);
   if (dispatcher_->closed() || job->tries >= kMaxTries || Now() + pause >= job->deadline ||
-      !dispatcher_->SpendRetry()) {
+      !(waits || dispatcher_->SpendRetry())) {
     return false;
   }
   dispatcher_->RunAfter(pause, [this, job, attempt] { (this->*attempt)(job); });
@@ -362,7 +371,7 @@ void Transfers::TryGet(std::shared_ptr<GetJob> job) {
     }
     job->failed_at = address;
     const bool passing = Dispatcher::IsPassingRefusal(status) || dispatcher_->MendFrom(status);
-    if (passing && Again(job, &Transfers::TryGet)) return;
+    if (passing && Again(job, status, &Transfers::TryGet)) return;
     job->done(std::move(status));
   };
   std::make_shared<GetCall>(this, std::move(link), job->deadline, job->request, std::move(on_end))
@@ -403,7 +412,7 @@ void Transfers::TrySet(std::shared_ptr<SetJob> job) {
           absl::AbortedError(
               absl::StrCat("the write may or may not have been carried out: ", status.message())),
           base::reason::kAmbiguous);
-    } else if (Dispatcher::IsPassingRefusal(status) && Again(job, &Transfers::TrySet)) {
+    } else if (Dispatcher::IsPassingRefusal(status) && Again(job, status, &Transfers::TrySet)) {
       return;
     }
     job->done(std::move(status));
@@ -428,7 +437,7 @@ void Transfers::TryUnary(std::shared_ptr<UnaryJob<Request, Response>> job) {
       job->failed_at = address;
       const bool unapplied = job->repeatable || !base::Reason(status).empty();
       if (Dispatcher::IsPassingRefusal(status) && unapplied &&
-          Again(job, &Transfers::TryUnary<Request, Response>)) {
+          Again(job, status, &Transfers::TryUnary<Request, Response>)) {
         return;
       }
     }

@@ -68,7 +68,8 @@ class Transfers {
   void TryUnary(std::shared_ptr<UnaryJob<Request, Response>> job);
   // Spends a retry if one is left, and pauses. False: the job is over.
   template <typename Job>
-  bool Again(const std::shared_ptr<Job>& job, void (Transfers::*attempt)(std::shared_ptr<Job>));
+  bool Again(const std::shared_ptr<Job>& job, const absl::Status& status,
+             void (Transfers::*attempt)(std::shared_ptr<Job>));
 
   Dispatcher* const dispatcher_;
   base::Mutex mu_;

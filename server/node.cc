@@ -344,6 +344,7 @@ absl::Status NodeImpl::ListenOn(const ListenerOptions& options) {
                            .executor = admin_calls_.get(),
                            .cluster_clock = &Clock(),
                            .figures = [this] { return Figures(); },
+                           .unserved = [this] { return replicator_->Unserved(); },
                            .listener = options.name});
   }
   absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Start(

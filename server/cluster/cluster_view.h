@@ -67,6 +67,8 @@ class ClusterView {
 
   virtual bool coordinator_up() const = 0;
   virtual bool is_controller() const = 0;
+  // Whoever is, as far as this node knows; 0: nobody.
+  virtual base::Incarnation controller() const = 0;
 };
 
 }  // namespace atoll::cluster

@@ -106,6 +106,11 @@ class MembershipImpl final : public Membership {
   void AskController(AskControllerRequest request, AskDone done) override;
   bool coordinator_up() const override { return registrar_.up(); }
   bool is_controller() const override { return in_office_.load(std::memory_order_relaxed); }
+  base::Incarnation controller() const override {
+    if (is_controller()) return self_;
+    base::MutexLock lock(mu_);
+    return base::Incarnation(controller_ ? controller_->incarnation() : 0);
+  }
 
   absl::StatusOr<NamespacePtr> CreateNamespace(std::string_view name,
                                                const v1::NamespaceSettings& settings) override {

@@ -99,6 +99,8 @@ class Partition {
 
   // This node leaves, and is needed until another that stays serves in its place.
   bool WaitsForRelief() const;
+  // The map names this node primary, and it does not serve (yet).
+  bool Unserved() const;
   CopyState State();
   void AddStats(ReplicationStats* stats);
   Role role();

@@ -37,6 +37,17 @@ void PeerTable::OnMap(uint64_t version, absl::Span<const base::Incarnation> peer
   }
 }
 
+std::optional<uint32_t> PeerTable::Unserved(base::Incarnation node, uint64_t since,
+                                            absl::Duration now) const {
+  base::MutexLock lock(mu_);
+  const auto at = peers_.find(node);
+  if (at == peers_.end() || now - at->second.acknowledged_at > times_.lease ||
+      at->second.unserved_map < since) {
+    return std::nullopt;
+  }
+  return at->second.unserved;
+}
+
 bool PeerTable::Leaving(base::Incarnation node) const {
   base::MutexLock lock(mu_);
   return std::find(leaving_.begin(), leaving_.end(), node) != leaving_.end();
@@ -76,12 +87,15 @@ void PeerTable::OnLinkUp(base::Incarnation node) {
   }
 }
 
-internal::v1::Heartbeat PeerTable::MakeHeartbeat(absl::Duration now, absl::Time wall) {
+internal::v1::Heartbeat PeerTable::MakeHeartbeat(absl::Duration now, absl::Time wall,
+                                                 uint32_t unserved) {
   internal::v1::Heartbeat beat;
   beat.set_sent_ns(static_cast<uint64_t>(absl::ToInt64Nanoseconds(now)));
   beat.set_wall_ms(static_cast<uint64_t>(absl::ToUnixMillis(wall)));
   base::MutexLock lock(mu_);
   beat.set_map_version(map_version_);
+  beat.set_unserved(unserved);
+  beat.set_applied_map_version(applied_version_);
   return beat;
 }
 
@@ -102,6 +116,8 @@ internal::v1::HeartbeatAck PeerTable::OnHeartbeat(base::Incarnation from,
   Peer& peer = peers_[from];
   peer.heard_at = now;
   peer.acknowledged_at = now;
+  peer.unserved = beat.unserved();
+  peer.unserved_map = beat.applied_map_version();
   ack.set_map_version(map_version_);
   return ack;
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -41,7 +42,8 @@ class PeerTable {
   // others' silence for theirs.
   std::vector<base::Incarnation> Due(absl::Duration now);
   void OnLinkUp(base::Incarnation peer);
-  internal::v1::Heartbeat MakeHeartbeat(absl::Duration now, absl::Time wall);
+  // `unserved`: see Heartbeat; counted when the effects of the newest applied map were complete.
+  internal::v1::Heartbeat MakeHeartbeat(absl::Duration now, absl::Time wall, uint32_t unserved);
 
   void Heard(base::Incarnation from, absl::Duration now);
   // The acknowledgement to send back.
@@ -58,6 +60,10 @@ class PeerTable {
   bool AnySilent(absl::Duration now) const;
   // The node, or this one, hands over what it has before its end.
   bool Leaving(base::Incarnation node) const;
+  // How many of its partitions the node did not serve when it last told, if that was within the
+  // lease and after it had applied map `since`.
+  std::optional<uint32_t> Unserved(base::Incarnation node, uint64_t since,
+                                   absl::Duration now) const;
   // Nothing was acknowledged or heard for the grace period.
   std::vector<base::Incarnation> Suspects(absl::Duration now) const;
   // When the lease that the peer gave ends; -infinity if it gave none.
@@ -76,6 +82,8 @@ class PeerTable {
     absl::Duration counted_sent = -absl::InfiniteDuration();  // sent time of the acked heartbeat
     uint64_t counted_map = 0;
     absl::Duration acknowledged_at = -absl::InfiniteDuration();
+    uint32_t unserved = 0;  // as told when it was last acknowledged
+    uint64_t unserved_map = 0;
   };
 
   bool IsSilent(const Peer& peer, absl::Duration now) const;

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
 #include "base/mutex.h"
@@ -54,6 +55,7 @@ class ReplicatorImpl final : public Replicator {
   void Tick() override;
   absl::Status Drain(absl::Duration timeout) override;
   ReplicationStats Stats() const override;
+  uint32_t Unserved() const override;
   std::vector<CopyState> Copies() const override;
 
  private:
@@ -61,6 +63,7 @@ class ReplicatorImpl final : public Replicator {
   // True if the store's answer could be given at once.
   bool TryRead(const Operation& operation, Done& done);
   void SendHeartbeats(absl::Duration now);
+  uint32_t UnservedHere() const;
   void Ask(std::vector<internal::v1::IsrChange> changes, absl::Duration now);
 
   cluster::ClusterView* const view_;
@@ -68,8 +71,10 @@ class ReplicatorImpl final : public Replicator {
   Context context_;
   mutable std::vector<Partition> partitions_;
 
-  base::Mutex map_mu_;  // maps take effect one at a time; taken before a partition's
-  uint64_t map_version_ ABSL_GUARDED_BY(map_mu_) = 0;
+  mutable base::Mutex map_mu_;  // maps take effect one at a time; taken before a partition's
+  cluster::MapPtr map_ ABSL_GUARDED_BY(map_mu_) = std::make_shared<const ring::PlacementMap>();
+  // The map by which a node last became primary of anything.
+  absl::flat_hash_map<base::Incarnation, uint64_t> leads_since_ ABSL_GUARDED_BY(map_mu_);
 
   std::atomic<uint64_t> ticks_{0};
   base::Mutex ask_mu_;
@@ -152,8 +157,16 @@ void ReplicatorImpl::Flush(base::PartitionId partition, base::NamespaceId ns,
 
 void ReplicatorImpl::OnMap(const cluster::MapPtr& map) {
   base::MutexLock lock(map_mu_);
-  if (map->version <= map_version_) return;
-  map_version_ = map->version;
+  if (map->version <= map_->version) return;
+  for (size_t p = 0; p < map->partitions.size(); ++p) {
+    const ring::Placement& placement = map->partitions[p];
+    if (map_->partitions.empty() || map_->partitions[p].epoch != placement.epoch) {
+      leads_since_[placement.primary] = map->version;
+    }
+  }
+  absl::erase_if(leads_since_,
+                 [&](const auto& node) { return map->FindMember(node.first) == nullptr; });
+  map_ = map;
   std::vector<base::Incarnation> living;
   std::vector<base::Incarnation> leaving;
   for (const ring::Member& member : map->members) {
@@ -233,10 +246,38 @@ void ReplicatorImpl::OnLinkUp(base::Incarnation to) {
   finish.Run();
 }
 
+uint32_t ReplicatorImpl::UnservedHere() const {
+  uint32_t count = 0;
+  for (const Partition& partition : partitions_) count += partition.Unserved() ? 1 : 0;
+  return count;
+}
+
+uint32_t ReplicatorImpl::Unserved() const {
+  const absl::Duration now = context_.clock->BootTime();
+  base::MutexLock lock(map_mu_);
+  uint32_t count = 0;
+  absl::flat_hash_map<base::Incarnation, uint32_t> primaries;
+  for (const ring::Placement& placement : map_->partitions) ++primaries[placement.primary];
+  for (const auto& [node, leads] : primaries) {
+    if (node == context_.self) {
+      count += UnservedHere();
+    } else if (node.value() == 0) {
+      count += leads;
+    } else {
+      const auto since = leads_since_.find(node);
+      count += peers_.Unserved(node, since == leads_since_.end() ? 0 : since->second, now)
+                   .value_or(leads);
+    }
+  }
+  return count;
+}
+
 void ReplicatorImpl::SendHeartbeats(absl::Duration now) {
-  for (base::Incarnation peer : peers_.Due(now)) {
+  const std::vector<base::Incarnation> due = peers_.Due(now);
+  const uint32_t unserved = due.empty() ? 0 : UnservedHere();
+  for (base::Incarnation peer : due) {
     internal::v1::PeerMessage message;
-    *message.mutable_heartbeat() = peers_.MakeHeartbeat(now, context_.clock->Now());
+    *message.mutable_heartbeat() = peers_.MakeHeartbeat(now, context_.clock->Now(), unserved);
     context_.transport->Send(peer, std::move(message));
   }
 }

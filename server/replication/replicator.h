@@ -91,6 +91,8 @@ class Replicator : public cluster::ClusterListener, public Receiver {
   // done.
   virtual absl::Status Drain(absl::Duration timeout) = 0;
   virtual ReplicationStats Stats() const = 0;
+  // Partitions of the newest map without a primary that serves, as far as this node has heard.
+  virtual uint32_t Unserved() const = 0;
   // Every copy that this node holds: what the warm tier writes beside them at a clean stop.
   virtual std::vector<CopyState> Copies() const = 0;
 };

@@ -147,6 +147,14 @@ void Partition::AskForChanges(absl::Duration now, std::vector<internal::v1::IsrC
   asks->push_back(std::move(change));
 }
 
+bool Partition::Unserved() const {
+  if (serving_.load(std::memory_order_relaxed) != 0) return false;
+  // Relaxed: one that was given the role just now is counted next time.
+  if (!leads_.load(std::memory_order_relaxed)) return false;
+  base::MutexLock lock(mu_);
+  return role_ == Role::kAdopting || deposed_;
+}
+
 bool Partition::WaitsForRelief() const {
   base::MutexLock lock(mu_);
   return role_ == Role::kReplica && context_->peers->Leaving(context_->self) &&

@@ -129,6 +129,7 @@ void AdminService::StartNodes(grpc::ServerCompletionQueue* queue, base::Gate* ca
 
 void AdminService::ListNodes(v1::ListNodesResponse* response) const {
   const cluster::MapPtr map = deps_.view->map();
+  const base::Incarnation controller = deps_.view->controller();
   response->set_map_version(map->version);
   v1::PlacementMap message = ring::EncodeMap(*map);
   ring::AddressNodesFor(deps_.listener, message.mutable_nodes());
@@ -136,8 +137,7 @@ void AdminService::ListNodes(v1::ListNodesResponse* response) const {
   for (const v1::Node& node : message.nodes()) {
     v1::NodeSummary* summary = response->add_nodes();
     *summary->mutable_node() = node;
-    summary->set_controller(deps_.view->is_controller() &&
-                            node.incarnation() == deps_.view->self().value());
+    summary->set_controller(node.incarnation() == controller.value());
     summaries[node.incarnation()] = summary;
   }
   for (const ring::Placement& placement : map->partitions) {
@@ -249,10 +249,9 @@ void AdminService::GetClusterHealth(v1::GetClusterHealthResponse* response) cons
   }
   // A node that drains counts as a copy's place only while no other is left.
   const uint32_t copies = std::min(map->replication_factor, std::max(up, 1u));
-  uint32_t without_primary = 0;
+  const uint32_t without_primary = deps_.unserved();
   uint32_t under_replicated = 0;
   for (const ring::Placement& placement : map->partitions) {
-    without_primary += placement.primary.value() == 0 ? 1 : 0;
     uint32_t live = 0;
     for (const base::Incarnation node : placement.isr) {
       const ring::Member* member = map->FindMember(node);

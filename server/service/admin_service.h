@@ -28,6 +28,8 @@ struct AdminDeps {
   // Remaining times to live are counted on it.
   const base::Clock* cluster_clock = nullptr;
   admin::FiguresSource figures;
+  // Partitions without a primary that serves, as far as this node has heard.
+  std::function<uint32_t()> unserved;
   // Whose addresses nodes are given.
   std::string listener;
 };

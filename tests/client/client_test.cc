@@ -240,18 +240,36 @@ TEST_F(ClientTest, AConditionalWriteIsRepeatedWithItsRequestId) {
   EXPECT_EQ(client.stats().retries, 1u);
 }
 
-TEST_F(ClientTest, RepeatsAWriteAfterATypedRefusal) {
+TEST_F(ClientTest, RepeatsAWriteThroughAnotherNodeWhenItsOwnerStops) {
   Client& client = Connect();
   const std::string key = KeyOf(1);
   std::atomic<int> arrivals{0};
   nodes_[1]->SetHook([&](const v1::Operation&) -> std::optional<FakeAnswer> {
-    if (++arrivals > 1) return std::nullopt;
+    ++arrivals;
     return FakeAnswer{
         .status = base::WithReason(absl::UnavailableError("stopping"), base::reason::kDraining)};
   });
   const auto set = client.Set(key, "v");
   ASSERT_TRUE(set.ok()) << set.status();
-  EXPECT_EQ(arrivals, 2);
+  EXPECT_EQ(arrivals, 1);
+}
+
+TEST_F(ClientTest, WaitsForAPrimaryThatServesUntilTheDeadlineWhateverItsRetriesAre) {
+  Client& client = Connect({.max_attempts = 1, .retry_budget = 0});
+  const std::string key = KeyOf(1);
+  std::atomic<int> arrivals{0};
+  nodes_[1]->SetHook([&](const v1::Operation&) -> std::optional<FakeAnswer> {
+    if (++arrivals > 4) return std::nullopt;
+    return FakeAnswer{.status = base::WithReason(absl::UnavailableError("a takeover is under way"),
+                                                 base::reason::kNoPrimary)};
+  });
+  const auto set = client.Set(key, "v", {.timeout = absl::Seconds(20)});
+  ASSERT_TRUE(set.ok()) << set.status();
+  EXPECT_EQ(arrivals, 5);
+  arrivals = -1'000'000;
+  const auto got = client.Get(key, {.timeout = absl::Milliseconds(100)});
+  EXPECT_EQ(got.status().code(), absl::StatusCode::kUnavailable) << got.status();
+  EXPECT_EQ(client.stats().retries, 0u);
 }
 
 TEST_F(ClientTest, DoesNotRepeatWhatWasRefusedForGood) {
@@ -271,10 +289,12 @@ TEST_F(ClientTest, DoesNotRepeatWhatWasRefusedForGood) {
 TEST_F(ClientTest, RetriesComeOutOfABudget) {
   Client& client = Connect({.retry_budget = 0.1});
   const std::string key = KeyOf(1);
-  nodes_[1]->SetHook([&](const v1::Operation&) {
-    return FakeAnswer{
-        .status = base::WithReason(absl::UnavailableError("stopping"), base::reason::kDraining)};
-  });
+  for (const auto& node : nodes_) {
+    node->SetHook([&](const v1::Operation&) {
+      return FakeAnswer{
+          .status = base::WithReason(absl::UnavailableError("stopping"), base::reason::kDraining)};
+    });
+  }
   for (int i = 0; i < 100; ++i) {
     EXPECT_EQ(client.Get(key).status().code(), absl::StatusCode::kUnavailable);
   }

@@ -71,8 +71,7 @@ TEST_F(LargeValueTest, ValuesUpTo64MiBComeBackAsTheyWere) {
     const SetOptions set{.timeout = absl::Seconds(60)};
     const auto stored = client_->Set(key, value, set);
     ASSERT_TRUE(stored.ok()) << stored.status();
-    // The largest may take a slow machine longer than a replica may be silent.
-    EXPECT_GE(stored->copies, size <= (size_t{16} << 20) ? 2u : 1u);
+    EXPECT_EQ(stored->copies, 2u);
     const auto got = client_->Get(key, {.timeout = absl::Seconds(60)});
     ASSERT_TRUE(got.ok()) << got.status();
     ASSERT_TRUE(got->found());

@@ -228,6 +228,10 @@ bool FakeClusterView::is_controller() const {
   return controller_;
 }
 
+base::Incarnation FakeClusterView::controller() const {
+  return is_controller() ? self() : base::Incarnation();
+}
+
 FakeCluster::FakeCluster(const SimpleMap& shape)
     : map_(std::make_shared<const ring::PlacementMap>(MakeSimpleMap(shape))), cut_(shape.nodes) {
   const cluster::MapPtr first = map();

@@ -77,6 +77,7 @@ class FakeClusterView final : public cluster::ClusterView {
   void AskController(internal::v1::AskControllerRequest request, AskDone done) override;
   bool coordinator_up() const override;
   bool is_controller() const override;
+  base::Incarnation controller() const override;
 
  private:
   // What is to be told, in order; nullptr: namespaces changed. `only`: nullptr for everyone.

@@ -63,7 +63,8 @@ struct ClientOptions {
 
   // -- Failure ----------------------------------------------------------------------------------
 
-  /// Tries of one call, the first among them; 1: no retries.
+  /// Tries of one call, the first among them; 1: no retries. A node that has no primary yet for the
+  /// key's partition (a takeover is under way) is asked again until the call's deadline, uncounted.
   int max_attempts = 3;
   /// Retries that may be spent for each call made (0.1: a tenth of the traffic); a quiet client
   /// keeps a reserve of ten.

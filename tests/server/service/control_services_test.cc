@@ -47,6 +47,7 @@ class ControlServices : public testing::Test {
                 .executor = &executor_,
                 .cluster_clock = &base::Clock::Real(),
                 .figures = [] { return admin::NodeFigures{.reads = 5, .primaries = 3}; },
+                .unserved = [this] { return unserved_; },
                 .listener = "client"}) {}
 
   void SetUp() override {
@@ -106,6 +107,7 @@ class ControlServices : public testing::Test {
   test::FakeClusterView view_;
   FakeNamespaces namespaces_;
   base::Executor executor_;
+  uint32_t unserved_ = 0;
   TopologyService topology_;
   HealthService health_;
   AdminService admin_;
@@ -246,12 +248,12 @@ TEST_F(ControlServices, AdminTellsFiguresNodesAndHealth) {
   }
 }
 
-TEST_F(ControlServices, ADeadCopyCountsAsMissing) {
+TEST_F(ControlServices, ADeadCopyAndAPrimaryThatDoesNotServeCountAsMissing) {
+  unserved_ = 1;
   ring::PlacementMap map = *Map(2);
   map.members[1].state = ring::MemberState::kDown;
   map.members.push_back(
       {.name = "n3", .incarnation = base::Incarnation(13), .listeners = {{"client", "host3:1"}}});
-  map.partitions[1].primary = base::Incarnation(0);
   view_.SetMap(std::make_shared<const ring::PlacementMap>(map));
   const auto stub = v1::AdminService::NewStub(channel_);
   grpc::ClientContext context;
