@@ -1,0 +1,393 @@
+#include "rpc/wire/decode.h"
+
+#include <algorithm>
+
+#include "rpc/wire/format.h"
+
+namespace atoll::wire {
+namespace {
+
+// A repeated field twice is as it should be; any other is for the generated parser, which keeps the
+// last, or merges.
+bool Once(uint8_t tag, uint32_t* seen) {
+  const uint32_t bit = 1u << (tag >> 3);
+  if ((*seen & bit) != 0) return false;
+  *seen |= bit;
+  return true;
+}
+
+// Numbers are cut to the width of their field, as the generated parser does.
+bool ReadInt32(Reader& in, int32_t* out) {
+  uint64_t value = 0;
+  if (!in.Varint(&value)) return false;
+  *out = static_cast<int32_t>(value);
+  return true;
+}
+
+bool ReadUint32(Reader& in, uint32_t* out) {
+  uint64_t value = 0;
+  if (!in.Varint(&value)) return false;
+  *out = static_cast<uint32_t>(value);
+  return true;
+}
+
+bool ReadInt64(Reader& in, int64_t* out) {
+  uint64_t value = 0;
+  if (!in.Varint(&value)) return false;
+  *out = static_cast<int64_t>(value);
+  return true;
+}
+
+bool ReadInt64(Reader& in, std::optional<int64_t>* out) {
+  int64_t value = 0;
+  if (!ReadInt64(in, &value)) return false;
+  *out = value;
+  return true;
+}
+
+bool ReadBool(Reader& in, bool* out) {
+  uint64_t value = 0;
+  if (!in.Varint(&value)) return false;
+  *out = value != 0;
+  return true;
+}
+
+// A proto3 string must be UTF-8. A namespace that exists is ASCII: the parser judges the rest.
+bool ReadName(Reader& in, size_t limit, std::string_view* out) {
+  return in.Bytes(limit, out) &&
+         std::all_of(out->begin(), out->end(), [](char c) { return (c & 0x80) == 0; });
+}
+
+// Reads tag after tag up to the limit. `field(tag)` reads the field, false if it is none of its.
+template <typename Field>
+bool ReadFields(Reader& in, size_t limit, Field field) {
+  while (in.position() < limit) {
+    uint8_t tag = 0;
+    if (!in.Tag(&tag) || tag >= 0x80 || !field(tag)) return false;
+  }
+  return in.position() == limit;
+}
+
+bool ReadMessage(Reader& in, size_t limit, GetRequest* out) {
+  uint32_t seen = 0;
+  return ReadFields(in, limit, [&](uint8_t tag) {
+    if (!Once(tag, &seen)) return false;
+    switch (tag) {
+      case TagOf(1, kBytes):
+        return ReadName(in, limit, &out->ns);
+      case TagOf(2, kBytes):
+        return in.Bytes(limit, &out->key);
+      case TagOf(3, kVarint):
+        return ReadInt32(in, &out->consistency);
+      case TagOf(4, kFixed64):
+        return in.Fixed64(&out->if_version_not);
+      case TagOf(5, kVarint):
+        return ReadBool(in, &out->metadata_only);
+      default:
+        return false;
+    }
+  });
+}
+
+// The fields of an entry, whose numbers begin at `first` (that of the key).
+template <uint32_t first>
+bool ReadEntryField(Reader& in, size_t limit, uint8_t tag, Entry* out) {
+  switch (tag) {
+    case TagOf(first, kBytes):
+      return in.Bytes(limit, &out->key);
+    case TagOf(first + 1, kBytes):
+      return in.Value(limit, &out->value);
+    case TagOf(first + 2, kVarint):
+      return ReadInt64(in, &out->ttl_ms);
+    case TagOf(first + 3, kVarint):
+      return ReadInt64(in, &out->max_idle_ms);
+    case TagOf(first + 4, kVarint):
+      return ReadUint32(in, &out->flags);
+    default:
+      return false;
+  }
+}
+
+bool ReadMessage(Reader& in, size_t limit, SetRequest* out) {
+  uint32_t seen = 0;
+  return ReadFields(in, limit, [&](uint8_t tag) {
+    if (!Once(tag, &seen)) return false;
+    if (tag == TagOf(1, kBytes)) return ReadName(in, limit, &out->ns);
+    return ReadEntryField<2>(in, limit, tag, &out->entry);
+  });
+}
+
+bool ReadMessage(Reader& in, size_t limit, Entry* out) {
+  uint32_t seen = 0;
+  return ReadFields(in, limit, [&](uint8_t tag) {
+    return Once(tag, &seen) && ReadEntryField<1>(in, limit, tag, out);
+  });
+}
+
+bool ReadMessage(Reader& in, size_t limit, DeleteRequest* out) {
+  uint32_t seen = 0;
+  return ReadFields(in, limit, [&](uint8_t tag) {
+    if (!Once(tag, &seen)) return false;
+    switch (tag) {
+      case TagOf(1, kBytes):
+        return ReadName(in, limit, &out->ns);
+      case TagOf(2, kBytes):
+        return in.Bytes(limit, &out->key);
+      default:
+        return false;
+    }
+  });
+}
+
+bool ReadMessage(Reader& in, size_t limit, MultiGetRequest* out) {
+  uint32_t seen = 0;
+  ArenaVector<std::string_view> keys(in.arena());
+  const bool read = ReadFields(in, limit, [&](uint8_t tag) {
+    switch (tag) {
+      case TagOf(2, kBytes): {
+        std::string_view key;
+        if (!in.Bytes(limit, &key)) return false;
+        if (++out->count <= kMostItems) keys.push_back(key);
+        return true;
+      }
+      case TagOf(1, kBytes):
+        return Once(tag, &seen) && ReadName(in, limit, &out->ns);
+      case TagOf(3, kVarint):
+        return Once(tag, &seen) && ReadInt32(in, &out->consistency);
+      default:
+        return false;
+    }
+  });
+  out->keys = keys.span();
+  return read;
+}
+
+template <typename Response>
+bool ReadMessage(Reader& in, size_t limit, Item<Response>* out);
+bool ReadMessage(Reader& in, size_t limit, MultiSetRequest* out);
+bool ReadMessage(Reader& in, size_t limit, GetResponse* out);
+bool ReadMessage(Reader& in, size_t limit, WriteResponse* out);
+template <typename Response>
+bool ReadMessage(Reader& in, size_t limit, absl::Span<const Item<Response>>* out);
+
+template <typename M>
+bool ReadNested(Reader& in, size_t limit, M* out) {
+  size_t length = 0;
+  return in.Length(limit, &length) && ReadMessage(in, in.position() + length, out);
+}
+
+bool ReadMessage(Reader& in, size_t limit, MultiSetRequest* out) {
+  uint32_t seen = 0;
+  ArenaVector<Entry> entries(in.arena());
+  const bool read = ReadFields(in, limit, [&](uint8_t tag) {
+    if (tag == TagOf(1, kBytes)) return Once(tag, &seen) && ReadName(in, limit, &out->ns);
+    Entry entry;
+    if (tag != TagOf(2, kBytes) || !ReadNested(in, limit, &entry)) return false;
+    if (++out->count <= kMostItems) entries.push_back(entry);
+    return true;
+  });
+  out->entries = entries.span();
+  return read;
+}
+
+bool ReadMessage(Reader& in, size_t limit, GetResponse* out) {
+  uint32_t seen = 0;
+  return ReadFields(in, limit, [&](uint8_t tag) {
+    if (!Once(tag, &seen)) return false;
+    switch (tag) {
+      case TagOf(1, kVarint):
+        return ReadInt32(in, &out->outcome);
+      case TagOf(2, kBytes):
+        return in.Value(limit, &out->value);
+      case TagOf(3, kFixed64):
+        return in.Fixed64(&out->version);
+      case TagOf(4, kVarint):
+        return ReadUint32(in, &out->flags);
+      case TagOf(5, kVarint):
+        return ReadInt64(in, &out->ttl_ms);
+      case TagOf(6, kVarint):
+        return in.Varint(&out->size);
+      case TagOf(7, kVarint):
+        return ReadInt64(in, &out->max_idle_ms);
+      default:
+        return false;
+    }
+  });
+}
+
+bool ReadMessage(Reader& in, size_t limit, WriteResponse* out) {
+  uint32_t seen = 0;
+  return ReadFields(in, limit, [&](uint8_t tag) {
+    if (!Once(tag, &seen)) return false;
+    switch (tag) {
+      case TagOf(1, kVarint):
+        return ReadInt32(in, &out->outcome);
+      case TagOf(2, kFixed64):
+        return in.Fixed64(&out->version);
+      case TagOf(3, kVarint):
+        return ReadUint32(in, &out->copies);
+      default:
+        return false;
+    }
+  });
+}
+
+template <typename Response>
+bool ReadMessage(Reader& in, size_t limit, Item<Response>* out) {
+  uint32_t seen = 0;
+  return ReadFields(in, limit, [&](uint8_t tag) {
+    if (!Once(tag, &seen)) return false;
+    switch (tag) {
+      case TagOf(1, kVarint):
+        return ReadUint32(in, &out->index);
+      case TagOf(2, kBytes):
+        out->has_error = true;
+        return in.Bytes(limit, &out->error);
+      case TagOf(3, kBytes):
+        return ReadNested(in, limit, &out->result);
+      default:
+        return false;
+    }
+  });
+}
+
+// A MultiGetResponse or MultiSetResponse.
+template <typename Response>
+bool ReadMessage(Reader& in, size_t limit, absl::Span<const Item<Response>>* out) {
+  ArenaVector<Item<Response>> items(in.arena());
+  const bool read = ReadFields(in, limit, [&](uint8_t tag) {
+    Item<Response> item;
+    if (tag != TagOf(1, kBytes) || !ReadNested(in, limit, &item)) return false;
+    items.push_back(item);
+    return true;
+  });
+  *out = items.span();
+  return read;
+}
+
+// One field of the oneof, the first: a second one is for the generated parser.
+template <typename M>
+bool ReadKind(Reader& in, size_t limit, Kind kind, Kind* known, M* out) {
+  if (*known != Kind::kOther) return false;
+  *known = kind;
+  *out = M();
+  return ReadNested(in, limit, out);
+}
+
+bool ReadMessage(Reader& in, size_t limit, Operation* out) {
+  out->id = 0;
+  out->timeout_ms = 0;
+  out->kind = Kind::kOther;
+  uint32_t seen = 0;
+  const bool read = ReadFields(in, limit, [&](uint8_t tag) {
+    switch (tag) {
+      case TagOf(1, kVarint):
+        return Once(tag, &seen) && in.Varint(&out->id);
+      case TagOf(2, kVarint):
+        return Once(tag, &seen) && ReadUint32(in, &out->timeout_ms);
+      case TagOf(Kind::kGet):
+        return ReadKind(in, limit, Kind::kGet, &out->kind, &out->get);
+      case TagOf(Kind::kSet):
+        return ReadKind(in, limit, Kind::kSet, &out->kind, &out->set);
+      case TagOf(Kind::kDelete):
+        return ReadKind(in, limit, Kind::kDelete, &out->kind, &out->del);
+      case TagOf(Kind::kMultiGet):
+        return ReadKind(in, limit, Kind::kMultiGet, &out->kind, &out->multi_get);
+      case TagOf(Kind::kMultiSet):
+        return ReadKind(in, limit, Kind::kMultiSet, &out->kind, &out->multi_set);
+      default:
+        return false;
+    }
+  });
+  return read && out->kind != Kind::kOther;
+}
+
+bool ReadMessage(Reader& in, size_t limit, Result* out) {
+  out->id = 0;
+  out->kind = Kind::kOther;
+  out->has_error = false;
+  out->error = {};
+  uint32_t seen = 0;
+  const bool read = ReadFields(in, limit, [&](uint8_t tag) {
+    switch (tag) {
+      case TagOf(1, kVarint):
+        return Once(tag, &seen) && in.Varint(&out->id);
+      case TagOf(2, kBytes):
+        out->has_error = true;
+        return Once(tag, &seen) && in.Bytes(limit, &out->error);
+      case TagOf(Kind::kGet):
+        return ReadKind(in, limit, Kind::kGet, &out->kind, &out->get);
+      case TagOf(Kind::kSet):
+        return ReadKind(in, limit, Kind::kSet, &out->kind, &out->write);
+      case TagOf(Kind::kDelete):
+        return ReadKind(in, limit, Kind::kDelete, &out->kind, &out->write);
+      case TagOf(Kind::kMultiGet):
+        return ReadKind(in, limit, Kind::kMultiGet, &out->kind, &out->multi_get);
+      case TagOf(Kind::kMultiSet):
+        return ReadKind(in, limit, Kind::kMultiSet, &out->kind, &out->multi_set);
+      default:
+        return false;
+    }
+  });
+  return read && (out->kind != Kind::kOther || out->has_error);
+}
+
+// One of the repeated messages of an Exchange message: by hand, or as it is.
+template <typename M>
+bool ReadOne(Reader& in, M* out) {
+  size_t length = 0;
+  if (!in.Length(in.size(), &length)) return false;
+  const Reader start = in;
+  if (ReadMessage(in, in.position() + length, out)) return true;
+  in = start;
+  out->kind = Kind::kOther;
+  if constexpr (requires { out->has_error; }) out->has_error = false;
+  return in.Take(length, &out->other);
+}
+
+template <typename M>
+bool DecodeWhole(Input& input, M* out) {
+  *out = M();
+  Reader in(input.pieces(), input.size(), &input.arena());
+  return ReadMessage(in, in.size(), out);
+}
+
+}  // namespace
+
+bool Decode(Input& input, GetRequest* out) { return DecodeWhole(input, out); }
+bool Decode(Input& input, SetRequest* out) { return DecodeWhole(input, out); }
+bool Decode(Input& input, DeleteRequest* out) { return DecodeWhole(input, out); }
+bool Decode(Input& input, MultiGetRequest* out) { return DecodeWhole(input, out); }
+bool Decode(Input& input, MultiSetRequest* out) { return DecodeWhole(input, out); }
+bool Decode(Input& input, GetResponse* out) { return DecodeWhole(input, out); }
+bool Decode(Input& input, WriteResponse* out) { return DecodeWhole(input, out); }
+bool Decode(Input& input, absl::Span<const MultiGetItem>* out) { return DecodeWhole(input, out); }
+bool Decode(Input& input, absl::Span<const MultiSetItem>* out) { return DecodeWhole(input, out); }
+
+RequestReader::RequestReader(Input& input)
+    : reader_(input.pieces(), input.size(), &input.arena()) {}
+
+Step RequestReader::Next(Operation* out) {
+  while (reader_.position() < reader_.size()) {
+    uint8_t tag = 0;
+    if (!reader_.Tag(&tag)) return Step::kOther;
+    if (tag == TagOf(1, kBytes)) return ReadOne(reader_, out) ? Step::kItem : Step::kOther;
+    if (tag != TagOf(2, kVarint) || seen_refuse_ || !ReadBool(reader_, &refuse_wrong_owner_)) {
+      return Step::kOther;
+    }
+    seen_refuse_ = true;
+  }
+  return Step::kEnd;
+}
+
+ResponseReader::ResponseReader(Input& input)
+    : reader_(input.pieces(), input.size(), &input.arena()) {}
+
+Step ResponseReader::Next(Result* out) {
+  if (reader_.position() >= reader_.size()) return Step::kEnd;
+  uint8_t tag = 0;
+  if (!reader_.Tag(&tag) || tag != TagOf(1, kBytes)) return Step::kOther;
+  return ReadOne(reader_, out) ? Step::kItem : Step::kOther;
+}
+
+}  // namespace atoll::wire

@@ -1,0 +1,248 @@
+#include "rpc/wire/encode.h"
+
+#include <bit>
+#include <cstring>
+
+#include "rpc/wire/format.h"
+
+namespace atoll::wire {
+namespace {
+
+// --- Sizes: of a field with its tag, 0 if it is absent ---
+
+constexpr size_t VarintSize(uint64_t value) {
+  return (static_cast<size_t>(std::bit_width(value | 1)) + 6) / 7;
+}
+
+constexpr size_t NumberSize(uint64_t value) { return value == 0 ? 0 : 1 + VarintSize(value); }
+
+constexpr size_t FixedSize(uint64_t value) { return value == 0 ? 0 : 9; }
+
+constexpr size_t BytesSize(size_t length) {
+  return length == 0 ? 0 : 1 + VarintSize(length) + length;
+}
+
+// Also of an empty message.
+constexpr size_t MessageSize(size_t length) { return 1 + VarintSize(length) + length; }
+
+size_t OptionalSize(const std::optional<int64_t>& value) {
+  return value.has_value() ? 1 + VarintSize(static_cast<uint64_t>(*value)) : 0;
+}
+
+uint64_t Signed(int64_t value) { return static_cast<uint64_t>(value); }
+
+// --- Fields ---
+
+uint8_t* PutVarint(uint64_t value, uint8_t* out) {
+  while (value >= 0x80) {
+    *out++ = static_cast<uint8_t>(value | 0x80);
+    value >>= 7;
+  }
+  *out++ = static_cast<uint8_t>(value);
+  return out;
+}
+
+uint8_t* PutTagged(uint8_t tag, uint64_t value, uint8_t* out) {
+  *out++ = tag;
+  return PutVarint(value, out);
+}
+
+uint8_t* PutNumber(uint32_t field, uint64_t value, uint8_t* out) {
+  return value == 0 ? out : PutTagged(TagOf(field, kVarint), value, out);
+}
+
+uint8_t* PutOptional(uint32_t field, const std::optional<int64_t>& value, uint8_t* out) {
+  return value.has_value() ? PutTagged(TagOf(field, kVarint), Signed(*value), out) : out;
+}
+
+uint8_t* PutFixed(uint32_t field, uint64_t value, uint8_t* out) {
+  if (value == 0) return out;
+  *out++ = TagOf(field, kFixed64);
+  std::memcpy(out, &value, 8);
+  return out + 8;
+}
+
+uint8_t* PutRaw(std::string_view bytes, uint8_t* out) {
+  if (!bytes.empty()) std::memcpy(out, bytes.data(), bytes.size());
+  return out + bytes.size();
+}
+
+uint8_t* PutBytes(uint32_t field, std::string_view bytes, uint8_t* out) {
+  if (bytes.empty()) return out;
+  return PutRaw(bytes, PutTagged(TagOf(field, kBytes), bytes.size(), out));
+}
+
+uint8_t* PutPayload(const Payload& payload, uint8_t* out) {
+  for (const std::string_view piece : payload.span()) out = PutRaw(piece, out);
+  return out;
+}
+
+uint8_t* PutPayloadHead(uint32_t field, const Payload& payload, uint8_t* out) {
+  const size_t size = payload.size();
+  return size == 0 ? out : PutTagged(TagOf(field, kBytes), size, out);
+}
+
+size_t EntrySize(const Entry& m) {
+  return BytesSize(m.key.size()) + BytesSize(m.value.size()) + OptionalSize(m.ttl_ms) +
+         NumberSize(Signed(m.max_idle_ms)) + NumberSize(m.flags);
+}
+
+// `first` is the number of the key's field.
+uint8_t* PutEntryHead(uint32_t first, const Entry& m, uint8_t* out) {
+  out = PutBytes(first, m.key, out);
+  out = PutOptional(first + 2, m.ttl_ms, out);
+  out = PutNumber(first + 3, Signed(m.max_idle_ms), out);
+  out = PutNumber(first + 4, m.flags, out);
+  return PutPayloadHead(first + 1, m.value, out);
+}
+
+// An element of a repeated message field: tag and length.
+uint8_t* PutElement(size_t size, uint8_t* out) { return PutTagged(TagOf(1, kBytes), size, out); }
+
+}  // namespace
+
+size_t Size(const GetRequest& m) {
+  return BytesSize(m.ns.size()) + BytesSize(m.key.size()) +
+         NumberSize(Signed(m.consistency)) + FixedSize(m.if_version_not) +
+         NumberSize(m.metadata_only ? 1 : 0);
+}
+
+uint8_t* Write(const GetRequest& m, uint8_t* out) {
+  out = PutBytes(1, m.ns, out);
+  out = PutBytes(2, m.key, out);
+  out = PutNumber(3, Signed(m.consistency), out);
+  out = PutFixed(4, m.if_version_not, out);
+  return PutNumber(5, m.metadata_only ? 1 : 0, out);
+}
+
+size_t Size(const SetRequest& m) { return BytesSize(m.ns.size()) + EntrySize(m.entry); }
+
+uint8_t* WriteHead(const SetRequest& m, uint8_t* out) {
+  return PutEntryHead(2, m.entry, PutBytes(1, m.ns, out));
+}
+
+uint8_t* Write(const SetRequest& m, uint8_t* out) {
+  return PutPayload(m.entry.value, WriteHead(m, out));
+}
+
+size_t Size(const DeleteRequest& m) { return BytesSize(m.ns.size()) + BytesSize(m.key.size()); }
+
+uint8_t* Write(const DeleteRequest& m, uint8_t* out) {
+  return PutBytes(2, m.key, PutBytes(1, m.ns, out));
+}
+
+size_t Size(const MultiGetRequest& m) {
+  size_t size = BytesSize(m.ns.size()) + NumberSize(Signed(m.consistency));
+  for (const std::string_view key : m.keys) size += MessageSize(key.size());
+  return size;
+}
+
+uint8_t* Write(const MultiGetRequest& m, uint8_t* out) {
+  out = PutBytes(1, m.ns, out);
+  out = PutNumber(3, Signed(m.consistency), out);
+  // An empty key is an element, too.
+  for (const std::string_view key : m.keys) {
+    out = PutRaw(key, PutTagged(TagOf(2, kBytes), key.size(), out));
+  }
+  return out;
+}
+
+size_t Size(const MultiSetRequest& m) {
+  size_t size = BytesSize(m.ns.size());
+  for (const Entry& entry : m.entries) size += MessageSize(EntrySize(entry));
+  return size;
+}
+
+uint8_t* Write(const MultiSetRequest& m, uint8_t* out) {
+  out = PutBytes(1, m.ns, out);
+  for (const Entry& entry : m.entries) {
+    out = PutTagged(TagOf(2, kBytes), EntrySize(entry), out);
+    out = PutPayload(entry.value, PutEntryHead(1, entry, out));
+  }
+  return out;
+}
+
+size_t Size(const GetResponse& m) {
+  return NumberSize(Signed(m.outcome)) + BytesSize(m.value.size()) + FixedSize(m.version) +
+         NumberSize(m.flags) + OptionalSize(m.ttl_ms) + NumberSize(m.size) +
+         NumberSize(Signed(m.max_idle_ms));
+}
+
+uint8_t* WriteHead(const GetResponse& m, uint8_t* out) {
+  out = PutNumber(1, Signed(m.outcome), out);
+  out = PutFixed(3, m.version, out);
+  out = PutNumber(4, m.flags, out);
+  out = PutOptional(5, m.ttl_ms, out);
+  out = PutNumber(6, m.size, out);
+  out = PutNumber(7, Signed(m.max_idle_ms), out);
+  return PutPayloadHead(2, m.value, out);
+}
+
+uint8_t* Write(const GetResponse& m, uint8_t* out) {
+  return PutPayload(m.value, WriteHead(m, out));
+}
+
+size_t Size(const WriteResponse& m) {
+  return NumberSize(Signed(m.outcome)) + FixedSize(m.version) + NumberSize(m.copies);
+}
+
+uint8_t* Write(const WriteResponse& m, uint8_t* out) {
+  out = PutNumber(1, Signed(m.outcome), out);
+  out = PutFixed(2, m.version, out);
+  return PutNumber(3, m.copies, out);
+}
+
+size_t BodySize(size_t message_size) { return MessageSize(message_size); }
+
+uint8_t* WriteBodyHead(Kind kind, size_t message_size, uint8_t* out) {
+  return PutTagged(TagOf(kind), message_size, out);
+}
+
+uint8_t* WriteErrorHead(size_t status_size, uint8_t* out) {
+  return PutTagged(TagOf(2, kBytes), status_size, out);
+}
+
+namespace {
+
+size_t OperationSize(uint64_t id, uint32_t timeout_ms, size_t body_size) {
+  return NumberSize(id) + NumberSize(timeout_ms) + body_size;
+}
+
+size_t ResultSize(uint64_t id, size_t body_size) { return NumberSize(id) + body_size; }
+
+size_t ItemSize(uint32_t index, size_t body_size) { return NumberSize(index) + body_size; }
+
+}  // namespace
+
+size_t OperationFrameSize(uint64_t id, uint32_t timeout_ms, size_t body_size) {
+  return MessageSize(OperationSize(id, timeout_ms, body_size)) - body_size;
+}
+
+uint8_t* WriteOperationFrame(uint64_t id, uint32_t timeout_ms, size_t body_size, uint8_t* out) {
+  out = PutElement(OperationSize(id, timeout_ms, body_size), out);
+  return PutNumber(2, timeout_ms, PutNumber(1, id, out));
+}
+
+uint8_t* WriteRefuseWrongOwner(uint8_t* out) { return PutNumber(2, 1, out); }
+
+size_t ResultFrameSize(uint64_t id, size_t body_size) {
+  return MessageSize(ResultSize(id, body_size)) - body_size;
+}
+
+uint8_t* WriteResultFrame(uint64_t id, size_t body_size, uint8_t* out) {
+  return PutNumber(1, id, PutElement(ResultSize(id, body_size), out));
+}
+
+size_t ItemFrameSize(uint32_t index, size_t body_size) {
+  return MessageSize(ItemSize(index, body_size)) - body_size;
+}
+
+uint8_t* WriteItemFrame(uint32_t index, size_t body_size, uint8_t* out) {
+  return PutNumber(1, index, PutElement(ItemSize(index, body_size), out));
+}
+
+uint8_t* WriteItemResultHead(size_t message_size, uint8_t* out) {
+  return PutTagged(TagOf(3, kBytes), message_size, out);
+}
+
+}  // namespace atoll::wire
