@@ -9,6 +9,6 @@ find_etcd() {
   elif command -v etcd >/dev/null; then
     command -v etcd
   else
-    unpack_program etcd-server usr/bin/etcd
+    unpack_program usr/bin/etcd etcd-server
   fi
 }

@@ -71,27 +71,28 @@ install_packages() {
   fi
 }
 
-# unpack_program PACKAGE PATH: a program out of a Debian package, unpacked beside the tree instead of installed, so
-# that no service starts. Prints where it is.
+# unpack_program PATH PACKAGE [PACKAGE...]: a program out of a Debian package, with the packages of its libraries,
+# unpacked beside the tree instead of installed, so that no service starts. Prints where it is.
 unpack_program() {
-  local package=$1 program=$ATOLL_STATE/tools/$2 folder
+  local program=$ATOLL_STATE/tools/$1 folder package
+  shift
   if [[ ! -x $program ]]; then
-    step "Unpacking Debian's $package into ${ATOLL_STATE##*/}/tools (no service is started)"
+    step "Unpacking Debian's $1 into ${ATOLL_STATE##*/}/tools (no service is started)"
     folder=$(mktemp -d)
-    if ! (cd "$folder" && apt-get download "$package") >"$folder/log" 2>&1; then
-      # No package lists yet.
+    if ! (cd "$folder" && apt-get download "$@") >"$folder/log" 2>&1; then
+      # No package lists yet, or old ones.
       if ! _find_root; then
         rm -rf "$folder"
-        die -2 "$package is needed and apt has no lists: as root, type: apt-get update"
+        die -2 "$1 is needed and apt has no lists: as root, type: apt-get update"
       fi
       "${_as_root[@]}" apt-get update >>"$folder/log" 2>&1 || true
-      (cd "$folder" && apt-get download "$package") >>"$folder/log" 2>&1 || {
+      (cd "$folder" && apt-get download "$@") >>"$folder/log" 2>&1 || {
         cat "$folder/log" >&2
-        die "cannot download $package"
+        die "cannot download $*"
       }
     fi
     mkdir -p "$ATOLL_STATE/tools"
-    dpkg -x "$folder"/*.deb "$ATOLL_STATE/tools"
+    for package in "$folder"/*.deb; do dpkg -x "$package" "$ATOLL_STATE/tools"; done
     rm -rf "$folder"
   fi
   printf '%s\n' "$program"
