@@ -27,62 +27,56 @@ Answer OfAll(const Client::Results<Result>& results) {
   return all;
 }
 
-std::vector<std::string_view> Views(absl::Span<const std::string> keys) {
-  return {keys.begin(), keys.end()};
-}
-
-std::vector<SetEntry> Entries(absl::Span<const std::string> keys, std::string_view value) {
+std::vector<SetEntry> Entries(absl::Span<const std::string_view> keys, std::string_view value,
+                              const std::optional<absl::Duration>& ttl) {
   std::vector<SetEntry> entries;
   entries.reserve(keys.size());
-  for (const std::string& key : keys) entries.push_back({.key = key, .value = value});
+  for (const std::string_view key : keys)
+    entries.push_back({.key = key, .value = value, .ttl = ttl});
   return entries;
 }
 
 }  // namespace
 
-ClientLoadTarget::ClientLoadTarget(Client& client, absl::Duration timeout)
+ClientLoadTarget::ClientLoadTarget(Client& client, absl::Duration timeout,
+                                   std::optional<absl::Duration> ttl)
     : client_(client),
       get_{.timeout = timeout},
-      set_{.timeout = timeout},
+      set_{.timeout = timeout, .ttl = ttl},
       multi_get_{.timeout = timeout},
       call_{.timeout = timeout} {}
 
-Answer ClientLoadTarget::Read(absl::Span<const std::string> keys) {
+Answer ClientLoadTarget::Read(absl::Span<const std::string_view> keys) {
   if (keys.size() == 1) return Of(client_.Get(keys[0], get_));
-  return OfAll(client_.MultiGet(Views(keys), multi_get_));
+  return OfAll(client_.MultiGet(keys, multi_get_));
 }
 
-Answer ClientLoadTarget::Write(absl::Span<const std::string> keys, std::string_view value) {
+Answer ClientLoadTarget::Write(absl::Span<const std::string_view> keys, std::string_view value) {
   if (keys.size() == 1) return Of(client_.Set(keys[0], value, set_));
-  return OfAll(client_.MultiSet(Entries(keys, value), call_));
+  return OfAll(client_.MultiSet(Entries(keys, value, set_.ttl), call_));
 }
 
-void ClientLoadTarget::ReadAsync(absl::Span<const std::string> keys, Done done) {
+void ClientLoadTarget::ReadAsync(absl::Span<const std::string_view> keys, Completion done) {
   if (keys.size() == 1) {
-    client_.GetAsync(
-        keys[0], get_,
-        [done = std::move(done)](absl::StatusOr<GetResult> got) mutable { done(Of(got)); });
+    client_.GetAsync(keys[0], get_,
+                     [done](const absl::StatusOr<GetResult>& got) { done(Of(got)); });
     return;
   }
-  client_.MultiGetAsync(Views(keys), multi_get_,
-                        [done = std::move(done)](Client::Results<GetResult> results) mutable {
-                          done(OfAll(results));
-                        });
+  client_.MultiGetAsync(keys, multi_get_, [done](const Client::Results<GetResult>& results) {
+    done(OfAll(results));
+  });
 }
 
-void ClientLoadTarget::WriteAsync(absl::Span<const std::string> keys, std::string_view value,
-                                  Done done) {
+void ClientLoadTarget::WriteAsync(absl::Span<const std::string_view> keys, std::string_view value,
+                                  Completion done) {
   if (keys.size() == 1) {
     client_.SetAsync(keys[0], value, set_,
-                     [done = std::move(done)](absl::StatusOr<WriteResult> written) mutable {
-                       done(Of(written));
-                     });
+                     [done](const absl::StatusOr<WriteResult>& written) { done(Of(written)); });
     return;
   }
-  client_.MultiSetAsync(Entries(keys, value), call_,
-                        [done = std::move(done)](Client::Results<WriteResult> results) mutable {
-                          done(OfAll(results));
-                        });
+  client_.MultiSetAsync(
+      Entries(keys, value, set_.ttl), call_,
+      [done](const Client::Results<WriteResult>& results) { done(OfAll(results)); });
 }
 
 }  // namespace atoll::bench

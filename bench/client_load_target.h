@@ -1,6 +1,7 @@
 // The client library as the target of a load.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,13 +12,15 @@ namespace atoll::bench {
 
 class ClientLoadTarget final : public LoadTarget {
  public:
-  // `client` must outlive it.
-  explicit ClientLoadTarget(Client& client, absl::Duration timeout = absl::Seconds(5));
+  // `client` must outlive it. `ttl` of what is written; absent: the namespace's default.
+  explicit ClientLoadTarget(Client& client, absl::Duration timeout = absl::Seconds(5),
+                            std::optional<absl::Duration> ttl = std::nullopt);
 
-  Answer Read(absl::Span<const std::string> keys) override;
-  Answer Write(absl::Span<const std::string> keys, std::string_view value) override;
-  void ReadAsync(absl::Span<const std::string> keys, Done done) override;
-  void WriteAsync(absl::Span<const std::string> keys, std::string_view value, Done done) override;
+  Answer Read(absl::Span<const std::string_view> keys) override;
+  Answer Write(absl::Span<const std::string_view> keys, std::string_view value) override;
+  void ReadAsync(absl::Span<const std::string_view> keys, Completion done) override;
+  void WriteAsync(absl::Span<const std::string_view> keys, std::string_view value,
+                  Completion done) override;
 
  private:
   Client& client_;

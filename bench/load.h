@@ -6,14 +6,12 @@
 // it (coordinated omission).
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -29,18 +27,26 @@ struct Answer {
   uint32_t hits = 0;
 };
 
+// Who is told of an answer: two words, so that starting an operation allocates nothing.
+struct Completion {
+  void* context = nullptr;
+  void (*run)(void* context, Answer answer) = nullptr;
+
+  void operator()(Answer answer) const { run(context, std::move(answer)); }
+};
+
 // The cache under load. Reads and writes of one key or of many. All methods may be called by any
 // thread.
 class LoadTarget {
  public:
-  using Done = absl::AnyInvocable<void(Answer)>;
   virtual ~LoadTarget() = default;
-  virtual Answer Read(absl::Span<const std::string> keys) = 0;
-  virtual Answer Write(absl::Span<const std::string> keys, std::string_view value) = 0;
-  // Arguments need not outlive the call. `done` may run on any thread, and before the call returns.
-  virtual void ReadAsync(absl::Span<const std::string> keys, Done done) = 0;
-  virtual void WriteAsync(absl::Span<const std::string> keys, std::string_view value,
-                          Done done) = 0;
+  virtual Answer Read(absl::Span<const std::string_view> keys) = 0;
+  virtual Answer Write(absl::Span<const std::string_view> keys, std::string_view value) = 0;
+  // Arguments need not outlive the call. `done` is called once, on any thread, possibly before the
+  // call returns.
+  virtual void ReadAsync(absl::Span<const std::string_view> keys, Completion done) = 0;
+  virtual void WriteAsync(absl::Span<const std::string_view> keys, std::string_view value,
+                          Completion done) = 0;
 };
 
 struct LoadOptions {
@@ -48,35 +54,45 @@ struct LoadOptions {
   // Operations outstanding. Blocking: one thread each, 1-1,024. Asynchronous: 1-65,536.
   uint32_t outstanding = 64;
   bool async = false;
-  // Operations a second; 0: closed loop. Needs `async`; `outstanding` then caps what may be under
-  // way.
+  // Operations a second; 0: closed loop. `outstanding` caps what may be under way: operations that
+  // are due and find no place start late, which counts as their latency.
   double rate = 0;
   absl::Duration warmup = absl::Seconds(1);
   absl::Duration duration = absl::Seconds(10);
   std::function<void(double share_done)> progress;
+  // Run when the measured part begins and ends, by the thread that called RunLoad.
+  std::function<void()> at_begin;
+  std::function<void()> at_end;
 
   absl::Status Validate() const;
 };
 
+// Closed loop: of operations that started and ended within the measured part. Open loop: of
+// operations that were due within it.
 struct LoadResult {
   absl::Duration elapsed;
   uint64_t operations = 0;
-  uint64_t keys = 0;
+  uint64_t keys = 0;   // of operations that were carried out
   uint64_t reads = 0;  // keys read
   uint64_t hits = 0;
   uint64_t errors = 0;
   // RESOURCE_EXHAUSTED among the errors.
   uint64_t refused = 0;
+  // Open loop: due, but there was no place for them before the run ended. No latency is known.
+  uint64_t not_started = 0;
+  // Of those that are no refusals.
   absl::Status first_error;
+  // Of operations that were carried out.
   Histogram read_latency;
   Histogram write_latency;
 
   double keys_per_second() const {
     return static_cast<double>(keys) / absl::ToDoubleSeconds(elapsed);
   }
+  void Merge(const LoadResult& part);
 };
 
-// Stores every key of the workload, 100 at a time.
+// Stores every key of the workload, in batches of at most 100 keys and about a megabyte.
 absl::Status Fill(const WorkloadOptions& workload, LoadTarget& target,
                   const std::function<void(uint64_t done)>& progress);
 

@@ -5,7 +5,8 @@
 
 #include "CLI/CLI.hpp"
 #include "base/version.h"
-#include "bench/compare_command.h"
+#include "bench/bare_server_command.h"
+#include "bench/compare/command.h"
 #include "bench/memory_command.h"
 #include "bench/replay_command.h"
 #include "bench/run_command.h"
@@ -15,6 +16,7 @@ int main(int argc, char** argv) {
   app.name("atoll-bench");
   app.set_version_flag("--version", atoll::base::VersionLine("atoll-bench"));
   app.require_subcommand(1);
+  atoll::bench::AddBareServerCommand(app);
   atoll::bench::AddCompareCommand(app);
   atoll::bench::AddMemoryCommand(app);
   atoll::bench::AddReplayCommand(app);

@@ -1,9 +1,10 @@
 #include "bench/workload.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 
 namespace atoll::bench {
 namespace {
@@ -25,6 +26,17 @@ double HIntegralInverse(double x, double exponent) {
 
 double H(double x, double exponent) { return std::exp(-exponent * std::log(x)); }
 
+constexpr size_t kKeyBytes = 20;
+
+// Writes kKeyBytes.
+void WriteKey(uint64_t index, char* out) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  // An odd multiplier permutes the 64-bit numbers.
+  uint64_t number = index * 0x9E3779B97F4A7C15;
+  std::memcpy(out, "key:", 4);
+  for (size_t at = kKeyBytes; at > 4; number >>= 4) out[--at] = kDigits[number & 15];
+}
+
 }  // namespace
 
 absl::Status WorkloadOptions::Validate() const {
@@ -38,6 +50,18 @@ absl::Status WorkloadOptions::Validate() const {
   if (batch < 1 || batch > 10'000) {
     return absl::InvalidArgumentError(absl::StrCat("batch: ", batch, ", 1-10,000"));
   }
+  if (max_value_bytes != 0 && max_value_bytes < value_bytes) {
+    return absl::InvalidArgumentError(absl::StrCat("largest value: ", max_value_bytes,
+                                                   " bytes, not below the least, ", value_bytes));
+  }
+  if (LargestValue() > 64u << 20) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("value: ", LargestValue(), " bytes, limit 67108864"));
+  }
+  if (key_prefix.size() > 1000) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("key prefix: ", key_prefix.size(), " bytes, limit 1000"));
+  }
   return absl::OkStatus();
 }
 
@@ -49,14 +73,25 @@ Workload::Workload(const WorkloadOptions& options, uint64_t stream)
   s_ = 2 - HIntegralInverse(HIntegral(2.5, exponent) - H(2, exponent), exponent);
 }
 
+// Without the division of std::uniform_int_distribution; what it lacks in evenness is below 2^-32
+// for as many keys as a cache can hold.
+uint64_t Workload::Below(uint64_t limit) {
+  return static_cast<uint64_t>((static_cast<unsigned __int128>(random_()) * limit) >> 64);
+}
+
 bool Workload::NextIsRead() {
-  return std::uniform_real_distribution<double>(0, 1)(random_) < options_.read_share;
+  if (options_.read_share >= 1) return true;
+  return static_cast<double>(random_() >> 11) * 0x1p-53 < options_.read_share;
 }
 
 uint64_t Workload::NextKey() {
-  return options_.distribution == Distribution::kZipf
-             ? NextZipf()
-             : std::uniform_int_distribution<uint64_t>(0, options_.keys - 1)(random_);
+  return options_.distribution == Distribution::kZipf ? NextZipf() : Below(options_.keys);
+}
+
+uint32_t Workload::NextValueBytes() {
+  if (options_.max_value_bytes <= options_.value_bytes) return options_.value_bytes;
+  return options_.value_bytes +
+         static_cast<uint32_t>(Below(options_.max_value_bytes - options_.value_bytes + 1));
 }
 
 uint64_t Workload::NextZipf() {
@@ -73,8 +108,30 @@ uint64_t Workload::NextZipf() {
 }
 
 std::string WorkloadKey(uint64_t index) {
-  // An odd multiplier permutes the 64-bit numbers.
-  return absl::StrFormat("key:%016x", index * 0x9E3779B97F4A7C15);
+  std::string key(kKeyBytes, '\0');
+  WriteKey(index, key.data());
+  return key;
+}
+
+OperationDrawer::OperationDrawer(const WorkloadOptions& options, uint64_t stream,
+                                 std::string_view value)
+    : workload_(options, stream), value_(value), prefix_bytes_(options.key_prefix.size()) {
+  const size_t key_bytes = prefix_bytes_ + kKeyBytes;
+  bytes_.reserve(options.batch * key_bytes);
+  for (uint32_t i = 0; i < options.batch; ++i) {
+    bytes_.append(options.key_prefix).append(kKeyBytes, '0');
+    keys_.push_back({bytes_.data() + i * key_bytes, key_bytes});
+  }
+}
+
+DrawnOperation OperationDrawer::Next() {
+  const size_t key_bytes = prefix_bytes_ + kKeyBytes;
+  for (size_t i = 0; i < keys_.size(); ++i) {
+    WriteKey(workload_.NextKey(), bytes_.data() + i * key_bytes + prefix_bytes_);
+  }
+  DrawnOperation drawn{.read = workload_.NextIsRead(), .keys = keys_};
+  if (!drawn.read) drawn.value = value_.substr(0, workload_.NextValueBytes());
+  return drawn;
 }
 
 }  // namespace atoll::bench

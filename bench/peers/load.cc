@@ -2,197 +2,104 @@
 
 #include <algorithm>
 #include <memory>
-#include <random>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "base/clock.h"
-#include "base/strings.h"
+#include "bench/load_loops.h"
+#include "bench/nanos.h"
+#include "bench/peers/auto_pipeline.h"
 #include "bench/peers/socket.h"
 #include "bench/workload.h"
 
 namespace atoll::bench {
 namespace {
 
-// Rounds of requests that are built before the clock starts: drawing keys and printing numbers is
-// not the peer's cost.
-constexpr int kPreparedRounds = 64;
+// Keys that are drawn, and put into requests, before the clock starts: that is not the peer's cost.
+// So many, over all connections, that they do not stay in a cache of the processor; in rounds that
+// are gone through again and again.
+constexpr int kPreparedKeys = 1 << 17;
 
-absl::Duration Elapsed() { return base::Clock::Real().BootTime(); }
-
-void AppendBulk(std::string_view bytes, std::string& request) {
-  absl::StrAppend(&request, "$", bytes.size(), "\r\n", base::AsAbsl(bytes), "\r\n");
-}
-
-void AppendRead(const PeerLoadOptions& options, const std::vector<std::string>& keys,
-                std::string& request) {
-  if (options.kind == PeerKind::kMemcached) {
-    request += "get";
-    for (const std::string& key : keys) absl::StrAppend(&request, " ", key);
-    request += "\r\n";
-    return;
-  }
-  absl::StrAppend(&request, "*", keys.size() + 1, "\r\n");
-  AppendBulk(keys.size() == 1 ? "GET" : "MGET", request);
-  for (const std::string& key : keys) AppendBulk(key, request);
-}
-
-void AppendWrite(const PeerLoadOptions& options, const std::vector<std::string>& keys,
-                 std::string_view value, std::string& request) {
-  for (const std::string& key : keys) {
-    if (options.kind == PeerKind::kMemcached) {
-      absl::StrAppend(&request, "set ", key, " 0 ", options.ttl_seconds, " ", value.size(), "\r\n",
-                      base::AsAbsl(value), "\r\n");
-      continue;
-    }
-    request += "*5\r\n";
-    AppendBulk("SET", request);
-    AppendBulk(key, request);
-    AppendBulk(value, request);
-    AppendBulk("EX", request);
-    AppendBulk(absl::StrCat(options.ttl_seconds), request);
-  }
-}
-
-// Reads answers and counts what they hold.
-class AnswerReader {
- public:
-  AnswerReader(PeerKind kind, Socket& socket) : kind_(kind), socket_(socket) {}
-
-  // The answers of one request of `batch` keys.
-  absl::StatusOr<uint64_t> Read(int batch, bool read) {
-    if (!read) return ReadStored(batch);
-    return kind_ == PeerKind::kMemcached ? ReadMemcached() : ReadRedis(batch);
-  }
-
- private:
-  absl::StatusOr<uint64_t> ReadStored(int batch) {
-    for (int i = 0; i < batch; ++i) {
-      absl::StatusOr<std::string_view> line = socket_.ReadLine();
-      if (!line.ok()) return line.status();
-      if (*line != "STORED" && *line != "+OK") return Unexpected(*line);
-    }
-    return 0;
-  }
-
-  absl::StatusOr<uint64_t> ReadMemcached() {
-    for (uint64_t hits = 0;; ++hits) {
-      absl::StatusOr<std::string_view> line = socket_.ReadLine();
-      if (!line.ok()) return line.status();
-      if (*line == "END") return hits;
-      size_t bytes = 0;
-      if (!line->starts_with("VALUE ") ||
-          !absl::SimpleAtoi(base::AsAbsl(line->substr(line->rfind(' ') + 1)), &bytes)) {
-        return Unexpected(*line);
-      }
-      if (absl::Status skipped = socket_.Skip(bytes + 2); !skipped.ok()) return skipped;
-    }
-  }
-
-  absl::StatusOr<uint64_t> ReadRedis(int batch) {
-    if (batch > 1) {
-      if (absl::StatusOr<std::string_view> head = socket_.ReadLine(); !head.ok()) {
-        return head.status();
-      }
-    }
-    uint64_t hits = 0;
-    for (int i = 0; i < batch; ++i) {
-      absl::StatusOr<std::string_view> line = socket_.ReadLine();
-      if (!line.ok()) return line.status();
-      int64_t bytes = 0;
-      if (!line->starts_with('$') || !absl::SimpleAtoi(base::AsAbsl(line->substr(1)), &bytes)) {
-        return Unexpected(*line);
-      }
-      if (bytes < 0) continue;
-      ++hits;
-      if (absl::Status skipped = socket_.Skip(static_cast<size_t>(bytes) + 2); !skipped.ok()) {
-        return skipped;
-      }
-    }
-    return hits;
-  }
-
-  absl::Status Unexpected(std::string_view line) const {
-    return absl::InternalError(absl::StrCat(base::AsAbsl(PeerName(kind_)),
-                                            " answered: ", base::AsAbsl(line.substr(0, 200))));
-  }
-
-  const PeerKind kind_;
-  Socket& socket_;
+// Requests of one round, ready to be sent, and the keys of each.
+struct Rounds {
+  std::vector<std::string> bytes;
+  std::vector<size_t> request_keys;
 };
 
-std::vector<std::string> PrepareRounds(const PeerLoadOptions& options, uint64_t stream) {
+Rounds PrepareRounds(const PeerLoadOptions& options, int connections, uint64_t stream) {
   Workload workload({.keys = options.keys, .seed = options.seed}, stream);
   const std::string value(options.value_bytes, 'v');
-  std::vector<std::string> rounds(kPreparedRounds);
-  for (std::string& round : rounds) {
-    for (int i = 0; i < options.pipeline; ++i) {
+  Rounds rounds;
+  for (int left = options.round_keys; left > 0; left -= options.batch) {
+    rounds.request_keys.push_back(static_cast<size_t>(std::min(left, options.batch)));
+  }
+  rounds.bytes.resize(std::max(16, kPreparedKeys / (connections * options.round_keys)));
+  for (std::string& round : rounds.bytes) {
+    for (const size_t count : rounds.request_keys) {
       std::vector<std::string> keys;
-      for (int k = 0; k < options.batch; ++k) {
+      for (size_t i = 0; i < count; ++i) {
         keys.push_back(absl::StrCat(options.key_prefix, WorkloadKey(workload.NextKey())));
       }
-      options.read ? AppendRead(options, keys, round) : AppendWrite(options, keys, value, round);
+      if (options.read) {
+        AppendRead(options.kind, keys, round);
+      } else {
+        AppendWrite(options.kind, options.write_style, keys, value, options.ttl_seconds, round);
+      }
     }
   }
   return rounds;
 }
 
-struct Window {
-  absl::Duration begin;
-  absl::Duration end;
-};
-
-absl::Status Work(const PeerLoadOptions& options, const Window& window, Socket& socket,
-                  const std::vector<std::string>& rounds, PeerLoadResult& result) {
-  AnswerReader reader(options.kind, socket);
-  for (size_t at = 0;; at = (at + 1) % rounds.size()) {
-    const absl::Duration start = Elapsed();
-    if (start >= window.end) return absl::OkStatus();
-    if (absl::Status sent = socket.Send(rounds[at]); !sent.ok()) return sent;
-    uint64_t hits = 0;
-    for (int i = 0; i < options.pipeline; ++i) {
-      absl::StatusOr<uint64_t> found = reader.Read(options.batch, options.read);
-      if (!found.ok()) return found.status();
-      hits += *found;
-    }
-    const absl::Duration end = Elapsed();
-    if (start < window.begin || end > window.end) continue;
-    result.keys += static_cast<uint64_t>(options.pipeline) * static_cast<uint64_t>(options.batch);
-    result.hits += hits;
-    result.latency.Record(end - start);
-  }
-}
-
 struct Worker {
   std::unique_ptr<Socket> socket;
-  std::vector<std::string> rounds;
+  Rounds rounds;
   PeerLoadResult result;
   absl::Status status;
 };
 
-}  // namespace
+absl::StatusOr<uint64_t> ReadRound(const PeerLoadOptions& options, const Rounds& rounds,
+                                   AnswerReader& reader) {
+  uint64_t hits = 0;
+  for (const size_t count : rounds.request_keys) {
+    if (options.read) {
+      absl::StatusOr<uint64_t> found = reader.Reads(count);
+      if (!found.ok()) return found.status();
+      hits += *found;
+    } else if (absl::Status stored = reader.Writes(count, options.write_style); !stored.ok()) {
+      return stored;
+    }
+  }
+  return hits;
+}
 
-absl::StatusOr<PeerLoadResult> RunPeerLoad(const PeerLoadOptions& options) {
-  std::vector<Worker> workers(std::max(options.connections, 1));
-  for (size_t i = 0; i < workers.size(); ++i) {
-    absl::StatusOr<std::unique_ptr<Socket>> socket = Socket::Connect(options.port);
-    if (!socket.ok()) return socket.status();
-    workers[i].socket = *std::move(socket);
-    workers[i].rounds = PrepareRounds(options, i);
+absl::Status Work(const PeerLoadOptions& options, const Window& window, Worker& worker) {
+  AnswerReader reader(options.kind, *worker.socket);
+  int64_t start = NowNanos();
+  for (size_t at = 0; start < window.end; at = (at + 1) % worker.rounds.bytes.size()) {
+    if (absl::Status sent = worker.socket->Send(worker.rounds.bytes[at]); !sent.ok()) return sent;
+    const absl::StatusOr<uint64_t> hits = ReadRound(options, worker.rounds, reader);
+    if (!hits.ok()) return hits.status();
+    const int64_t end = NowNanos();
+    if (start >= window.begin && end <= window.end) {
+      worker.result.keys += static_cast<uint64_t>(options.round_keys);
+      worker.result.hits += *hits;
+      worker.result.latency.Record(absl::Nanoseconds(end - start));
+    }
+    start = end;
   }
-  const absl::Duration now = Elapsed();
-  const Window window{.begin = now + options.warmup,
-                      .end = now + options.warmup + options.duration};
-  std::vector<std::thread> threads;
-  for (Worker& worker : workers) {
-    threads.emplace_back([&options, &window, &worker] {
-      worker.status = Work(options, window, *worker.socket, worker.rounds, worker.result);
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
+  return absl::OkStatus();
+}
+
+void Beside(const PeerLoadOptions& options, const Window& window) {
+  SleepUntil(window.begin);
+  if (options.at_begin) options.at_begin();
+  SleepUntil(window.end);
+  if (options.at_end) options.at_end();
+}
+
+absl::StatusOr<PeerLoadResult> Total(const PeerLoadOptions& options,
+                                     absl::Span<const Worker> workers) {
   PeerLoadResult total;
   total.elapsed = options.duration;
   for (const Worker& worker : workers) {
@@ -202,6 +109,74 @@ absl::StatusOr<PeerLoadResult> RunPeerLoad(const PeerLoadOptions& options) {
     total.latency.Merge(worker.result.latency);
   }
   return total;
+}
+
+// One caller of the auto-pipelining load.
+absl::Status Call(const Window& window, AutoPipeline& pipeline, Worker& worker) {
+  int64_t start = NowNanos();
+  for (size_t at = 0; start < window.end; at = (at + 1) % worker.rounds.bytes.size()) {
+    const absl::StatusOr<uint64_t> hits = pipeline.Get(worker.rounds.bytes[at]);
+    if (!hits.ok()) return hits.status();
+    const int64_t end = NowNanos();
+    if (start >= window.begin && end <= window.end) {
+      ++worker.result.keys;
+      worker.result.hits += *hits;
+      worker.result.latency.Record(absl::Nanoseconds(end - start));
+    }
+    start = end;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<PeerLoadResult> RunPeerLoad(const PeerLoadOptions& options) {
+  std::vector<Worker> workers(static_cast<size_t>(std::max(options.connections, 1)));
+  for (size_t i = 0; i < workers.size(); ++i) {
+    absl::StatusOr<std::unique_ptr<Socket>> socket = Socket::Connect(options.port);
+    if (!socket.ok()) return socket.status();
+    workers[i].socket = *std::move(socket);
+    workers[i].rounds = PrepareRounds(options, options.connections, i);
+  }
+  const Window window = Window::After(NowNanos(), options.warmup, options.duration);
+  std::vector<std::thread> threads;
+  for (Worker& worker : workers) {
+    threads.emplace_back(
+        [&options, &window, &worker] { worker.status = Work(options, window, worker); });
+  }
+  Beside(options, window);
+  for (std::thread& thread : threads) thread.join();
+  return Total(options, workers);
+}
+
+absl::StatusOr<PeerLoadResult> RunAutoPipelineLoad(const PeerLoadOptions& options, int callers,
+                                                   bool one_message) {
+  std::vector<std::unique_ptr<AutoPipeline>> pipelines;
+  for (int i = 0; i < options.connections; ++i) {
+    absl::StatusOr<std::unique_ptr<AutoPipeline>> pipeline =
+        AutoPipeline::Connect(options.kind, options.port, one_message);
+    if (!pipeline.ok()) return pipeline.status();
+    pipelines.push_back(*std::move(pipeline));
+  }
+  PeerLoadOptions single = options;
+  single.round_keys = 1;
+  single.batch = 1;
+  single.read = true;
+  std::vector<Worker> workers(static_cast<size_t>(callers));
+  for (size_t i = 0; i < workers.size(); ++i) {
+    workers[i].rounds = PrepareRounds(single, callers, i);
+  }
+  const Window window = Window::After(NowNanos(), options.warmup, options.duration);
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < workers.size(); ++i) {
+    threads.emplace_back(
+        [&window, &worker = workers[i], &pipeline = *pipelines[i % pipelines.size()]] {
+          worker.status = Call(window, pipeline, worker);
+        });
+  }
+  Beside(options, window);
+  for (std::thread& thread : threads) thread.join();
+  return Total(options, workers);
 }
 
 absl::Status FillPeer(const PeerLoadOptions& options) {

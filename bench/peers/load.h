@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -10,19 +11,22 @@
 #include "absl/time/time.h"
 #include "bench/histogram.h"
 #include "bench/peers/connection.h"
+#include "bench/peers/requests.h"
 
 namespace atoll::bench {
 
 struct PeerLoadOptions {
   PeerKind kind = PeerKind::kMemcached;
   uint16_t port = 0;
-  // Connections, each with a thread of its own.
+  // Connections, each with a thread of its own. Outstanding keys are `connections` times
+  // `round_keys`.
   int connections = 1;
-  // Requests that a connection sends at once before it reads their answers.
-  int pipeline = 1;
-  // Keys of a request; above 1 reads are multi-gets, and writes so many sets sent as one request.
+  // Keys that a connection asks for at once before it reads the answers, in requests of at most
+  // `batch` keys.
+  int round_keys = 1;
   int batch = 1;
   bool read = true;
+  WriteStyle write_style = WriteStyle::kEach;
   uint64_t keys = 1'000'000;
   // As WorkloadKey names them, with this before.
   std::string key_prefix;
@@ -31,6 +35,9 @@ struct PeerLoadOptions {
   absl::Duration warmup = absl::Milliseconds(200);
   absl::Duration duration = absl::Seconds(1);
   uint64_t seed = 1;
+  // Run when the measured part begins and ends, by the thread that called.
+  std::function<void()> at_begin;
+  std::function<void()> at_end;
 };
 
 struct PeerLoadResult {
@@ -45,6 +52,12 @@ struct PeerLoadResult {
 };
 
 absl::StatusOr<PeerLoadResult> RunPeerLoad(const PeerLoadOptions& options);
+
+// `callers` blocking threads that ask for a key each and share the connections: what they ask for
+// at about the same time travels together (bench/peers/auto_pipeline.h). `one_message`: at most one
+// message is unanswered on each connection, so that the next one gathers more.
+absl::StatusOr<PeerLoadResult> RunAutoPipelineLoad(const PeerLoadOptions& options, int callers,
+                                                   bool one_message);
 
 // Stores every key.
 absl::Status FillPeer(const PeerLoadOptions& options);

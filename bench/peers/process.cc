@@ -117,27 +117,6 @@ absl::StatusOr<uint64_t> ServerProcess::AnonymousBytes() const {
   return absl::UnavailableError(absl::StrCat("/proc/", pid_, "/status: no RssAnon"));
 }
 
-absl::StatusOr<absl::Duration> ServerProcess::CpuTime() const {
-  std::ifstream file(absl::StrCat("/proc/", pid_, "/stat"));
-  std::string line;
-  std::getline(file, line);
-  // The name, in brackets, may hold blanks: the fields behind it begin with the third.
-  const size_t name_end = line.rfind(')');
-  if (name_end == std::string::npos) {
-    return absl::UnavailableError(absl::StrCat("/proc/", pid_, "/stat: gone"));
-  }
-  const std::vector<std::string> fields =
-      absl::StrSplit(line.substr(name_end + 1), ' ', absl::SkipEmpty());
-  int64_t user = 0;
-  int64_t system = 0;
-  if (fields.size() < 13 || !absl::SimpleAtoi(fields[11], &user) ||
-      !absl::SimpleAtoi(fields[12], &system)) {
-    return absl::InternalError(absl::StrCat("/proc/", pid_, "/stat: ", line));
-  }
-  return absl::Seconds(static_cast<double>(user + system) /
-                       static_cast<double>(sysconf(_SC_CLK_TCK)));
-}
-
 absl::StatusOr<std::string> FindProgram(const std::string& name) {
   std::string variable = "ATOLL_";
   for (const char c : name) {
@@ -152,15 +131,18 @@ absl::StatusOr<std::string> FindProgram(const std::string& name) {
       folders.push_back(folder);
     }
   }
-  folders.insert(folders.end(), {".atoll/tools/usr/bin", ".atoll/tools/usr/sbin"});
+  // Below the working folder, and below the tree that this program was built in.
+  for (const std::string& tree : {std::string("."), OwnFolder() + "/../../.."}) {
+    folders.push_back(tree + "/.atoll/tools/usr/bin");
+  }
   for (const std::string& folder : folders) {
     if (const std::string path = absl::StrCat(folder, "/", name); IsProgram(path)) return path;
   }
-  return absl::NotFoundError(
-      absl::StrCat(name,
-                   ": not beside this program, on PATH, or in .atoll/tools; `apt-get download` and "
-                   "`dpkg -x` its package into .atoll/tools, or set ",
-                   variable));
+  return absl::NotFoundError(absl::StrCat(
+      name,
+      ": not beside this program, on PATH, or in .atoll/tools; scripts/bench unpacks what "
+      "there is in packages, or set ",
+      variable));
 }
 
 absl::StatusOr<PeerServer> StartPeer(PeerKind kind, uint64_t memory_bytes, int threads) {
@@ -186,15 +168,34 @@ absl::StatusOr<PeerServer> StartPeer(PeerKind kind, uint64_t memory_bytes, int t
   return StartListening(arguments, *port);
 }
 
-absl::StatusOr<PeerServer> StartAtolld(uint64_t memory_bytes, int io_threads) {
+absl::StatusOr<PeerServer> StartAtolld(uint64_t memory_bytes, int io_threads,
+                                       const std::vector<std::string>& more) {
   absl::StatusOr<uint16_t> port = FreePort();
   if (!port.ok()) return port.status();
   absl::StatusOr<std::string> program = FindProgram("atolld");
   if (!program.ok()) return program.status();
+  std::vector<std::string> arguments = {*program,
+                                        "--listen",
+                                        absl::StrCat("client=127.0.0.1:", *port),
+                                        "--listen",
+                                        "peer=127.0.0.1:0",
+                                        "--listen",
+                                        "admin=127.0.0.1:0",
+                                        "--memory",
+                                        absl::StrCat(memory_bytes >> 20, "MiB")};
+  if (io_threads != 0) {
+    arguments.insert(arguments.end(), {"--io-threads", absl::StrCat(io_threads)});
+  }
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return StartListening(arguments, *port);
+}
+
+absl::StatusOr<PeerServer> StartBareServer(uint64_t memory_bytes, int threads) {
+  absl::StatusOr<uint16_t> port = FreePort();
+  if (!port.ok()) return port.status();
   return StartListening(
-      {*program, "--listen", absl::StrCat("client=127.0.0.1:", *port), "--listen",
-       "peer=127.0.0.1:0", "--listen", "admin=127.0.0.1:0", "--memory",
-       absl::StrCat(memory_bytes >> 20, "MiB"), "--io-threads", absl::StrCat(io_threads)},
+      {"/proc/self/exe", "bare-server", "--port", absl::StrCat(*port), "--threads",
+       absl::StrCat(threads), "--memory-bytes", absl::StrCat(memory_bytes)},
       *port);
 }
 

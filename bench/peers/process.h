@@ -31,8 +31,6 @@ class ServerProcess {
   pid_t pid() const { return pid_; }
   // Anonymous resident memory. UNAVAILABLE if the process is gone.
   absl::StatusOr<uint64_t> AnonymousBytes() const;
-  // User and system time of all its threads.
-  absl::StatusOr<absl::Duration> CpuTime() const;
 
  private:
   explicit ServerProcess(pid_t pid) : pid_(pid) {}
@@ -40,8 +38,8 @@ class ServerProcess {
 };
 
 // The path of a program: $ATOLL_<NAME>_BINARY, the folder of this program, PATH, or
-// .atoll/tools/usr/{bin,sbin} below the working folder. NOT_FOUND says where it was looked for and
-// how to get it.
+// .atoll/tools/usr/bin below the working folder or the tree that this program was built in.
+// NOT_FOUND says where it was looked for and how to get it.
 absl::StatusOr<std::string> FindProgram(const std::string& name);
 
 struct PeerServer {
@@ -53,7 +51,12 @@ struct PeerServer {
 // until it answers.
 absl::StatusOr<PeerServer> StartPeer(PeerKind kind, uint64_t memory_bytes, int threads);
 
-// Starts one standalone atolld without a data folder, and waits until it listens.
-absl::StatusOr<PeerServer> StartAtolld(uint64_t memory_bytes, int io_threads);
+// Starts one standalone atolld without a data folder, and waits until it listens. `io_threads` 0:
+// its default. `more`: further arguments.
+absl::StatusOr<PeerServer> StartAtolld(uint64_t memory_bytes, int io_threads,
+                                       const std::vector<std::string>& more = {});
+
+// Starts this program's own bare-server (bench/bare/server.h).
+absl::StatusOr<PeerServer> StartBareServer(uint64_t memory_bytes, int threads);
 
 }  // namespace atoll::bench

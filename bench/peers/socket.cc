@@ -65,6 +65,10 @@ absl::Status Socket::Send(std::string_view bytes) {
   return absl::OkStatus();
 }
 
+void Socket::Shutdown() { shutdown(fd_, SHUT_RDWR); }
+
+absl::Status Socket::WaitForBytes() { return HasBytes() ? absl::OkStatus() : Fill(); }
+
 // Makes room for at least kReadBytes behind what is unread, and receives once.
 absl::Status Socket::Fill() {
   const size_t unread = end_ - begin_;

@@ -21,6 +21,11 @@ class Socket {
   Socket& operator=(const Socket&) = delete;
 
   absl::Status Send(std::string_view bytes);
+  // Ends both directions: a read or write under way on another thread fails.
+  void Shutdown();
+  // Waits until there is something to read.
+  absl::Status WaitForBytes();
+  bool HasBytes() const { return begin_ != end_; }
   // Up to and without "\r\n". The view lives until the next read.
   absl::StatusOr<std::string_view> ReadLine();
   // Exactly `size` bytes.

@@ -1,9 +1,11 @@
 // Against the real servers where this machine has them; skipped, aloud, where it has not.
 #include <gtest/gtest.h>
 
+#include "bench/peers/auto_pipeline.h"
 #include "bench/peers/connection.h"
 #include "bench/peers/load.h"
 #include "bench/peers/process.h"
+#include "bench/peers/requests.h"
 
 namespace atoll::bench {
 namespace {
@@ -55,30 +57,76 @@ TEST_P(Peers, MemoryGrowsWithWhatIsStored) {
   const absl::StatusOr<uint64_t> loaded = server_.process->AnonymousBytes();
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   EXPECT_GT(*loaded, *empty + 9'000'000);
-  EXPECT_TRUE(server_.process->CpuTime().ok());
+}
+
+PeerLoadOptions ShortLoad(PeerKind kind, uint16_t port) {
+  return {.kind = kind,
+          .port = port,
+          .connections = 2,
+          .keys = 1000,
+          .warmup = absl::ZeroDuration(),
+          .duration = absl::Milliseconds(50)};
 }
 
 TEST_P(Peers, AFilledPeerAnswersALoadWithHits) {
-  PeerLoadOptions options{.kind = GetParam(), .port = server_.port, .keys = 1000};
+  PeerLoadOptions options = ShortLoad(GetParam(), server_.port);
   ASSERT_TRUE(FillPeer(options).ok());
-  options.warmup = absl::ZeroDuration();
-  options.duration = absl::Milliseconds(50);
-  options.connections = 2;
+  options.round_keys = 25;
   for (const int batch : {1, 10}) {
     SCOPED_TRACE(batch);
     options.batch = batch;
-    options.pipeline = 4;
-    options.read = true;
-    absl::StatusOr<PeerLoadResult> result = RunPeerLoad(options);
+    const absl::StatusOr<PeerLoadResult> result = RunPeerLoad(options);
     ASSERT_TRUE(result.ok()) << result.status();
     EXPECT_GT(result->keys, 0u);
+    EXPECT_EQ(result->keys % 25, 0u);
     // A multi-get that names a key twice may answer it once.
     EXPECT_GT(result->hits, result->keys * 9 / 10);
+  }
+}
+
+TEST_P(Peers, EveryWayOfWritingStoresTheKeys) {
+  const WriteStyle other =
+      GetParam() == PeerKind::kMemcached ? WriteStyle::kQuiet : WriteStyle::kTogether;
+  for (const WriteStyle style : {WriteStyle::kEach, other}) {
+    SCOPED_TRACE(static_cast<int>(style));
+    PeerLoadOptions options = ShortLoad(GetParam(), server_.port);
+    options.key_prefix = style == WriteStyle::kEach ? "each:" : "other:";
     options.read = false;
+    options.write_style = style;
+    options.round_keys = 400;
+    options.batch = 100;
+    absl::StatusOr<PeerLoadResult> result = RunPeerLoad(options);
+    ASSERT_TRUE(result.ok()) << result.status();
+    ASSERT_GT(result->keys, 0u);
+    options.read = true;
     result = RunPeerLoad(options);
     ASSERT_TRUE(result.ok()) << result.status();
-    EXPECT_GT(result->keys, 0u);
+    EXPECT_GT(result->hits, result->keys * 9 / 10);
   }
+}
+
+TEST_P(Peers, CallersThatShareConnectionsGetTheirAnswers) {
+  const PeerLoadOptions options = ShortLoad(GetParam(), server_.port);
+  ASSERT_TRUE(FillPeer(options).ok());
+  for (const bool one_message : {false, true}) {
+    SCOPED_TRACE(one_message);
+    const absl::StatusOr<PeerLoadResult> result = RunAutoPipelineLoad(options, 8, one_message);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_GT(result->keys, 0u);
+    EXPECT_EQ(result->hits, result->keys);
+    EXPECT_EQ(result->latency.count(), result->keys);
+  }
+}
+
+TEST_P(Peers, CallersAreToldThatTheServerHasGone) {
+  absl::StatusOr<std::unique_ptr<AutoPipeline>> pipeline =
+      AutoPipeline::Connect(GetParam(), server_.port, false);
+  ASSERT_TRUE(pipeline.ok()) << pipeline.status();
+  std::string request;
+  AppendRead(GetParam(), {"a"}, request);
+  ASSERT_TRUE((*pipeline)->Get(request).ok());
+  server_.process.reset();
+  EXPECT_FALSE((*pipeline)->Get(request).ok());
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Peers, testing::Values(PeerKind::kMemcached, PeerKind::kRedis),

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
 
 namespace atoll::bench {
 namespace {
@@ -48,12 +49,47 @@ TEST(Workload, TheSameSeedDrawsTheSame) {
   EXPECT_LT(same, 20);
 }
 
+TEST(OperationDrawer, DrawsAsManyDifferentKeysAsTheWorkloadHasUnderTheirPrefix) {
+  const std::string value(8, 'v');
+  OperationDrawer drawer({.keys = 3,
+                          .key_prefix = "p:",
+                          .value_bytes = 5,
+                          .max_value_bytes = 8,
+                          .read_share = 0.5,
+                          .batch = 4},
+                         0, value);
+  const std::set<std::string> names = {"p:" + WorkloadKey(0), "p:" + WorkloadKey(1),
+                                       "p:" + WorkloadKey(2)};
+  std::set<std::string> drawn;
+  int reads = 0;
+  for (int i = 0; i < 100; ++i) {
+    const DrawnOperation operation = drawer.Next();
+    ASSERT_EQ(operation.keys.size(), 4u);
+    drawn.insert(operation.keys.begin(), operation.keys.end());
+    reads += operation.read ? 1 : 0;
+    if (operation.read) continue;
+    EXPECT_GE(operation.value.size(), 5u);
+    EXPECT_LE(operation.value.size(), 8u);
+  }
+  EXPECT_EQ(drawn, names);
+  EXPECT_GT(reads, 20);
+  EXPECT_LT(reads, 80);
+}
+
+TEST(WorkloadKey, IsScatteredAndHasTwentyBytes) {
+  EXPECT_EQ(WorkloadKey(0), "key:0000000000000000");
+  EXPECT_EQ(WorkloadKey(1), "key:9e3779b97f4a7c15");
+}
+
 TEST(WorkloadOptions, ValidateNamesTheOptionAndItsLimit) {
   EXPECT_TRUE(WorkloadOptions().Validate().ok());
   EXPECT_EQ(WorkloadOptions{.batch = 10'001}.Validate().message(), "batch: 10001, 1-10,000");
   EXPECT_FALSE(WorkloadOptions{.read_share = 1.5}.Validate().ok());
   EXPECT_FALSE(WorkloadOptions{.keys = 0}.Validate().ok());
   EXPECT_FALSE(WorkloadOptions{.zipf_exponent = 0}.Validate().ok());
+  EXPECT_FALSE((WorkloadOptions{.value_bytes = 9, .max_value_bytes = 8}).Validate().ok());
+  EXPECT_FALSE(WorkloadOptions{.value_bytes = (64 << 20) + 1}.Validate().ok());
+  EXPECT_FALSE(WorkloadOptions{.key_prefix = std::string(1001, 'p')}.Validate().ok());
 }
 
 }  // namespace

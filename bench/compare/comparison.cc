@@ -1,0 +1,94 @@
+#include "bench/compare/comparison.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace atoll::bench {
+namespace {
+
+absl::Status Named(const absl::Status& status, const LoadSpec& load, const Contender& contender) {
+  return absl::Status(status.code(),
+                      absl::StrCat(load.name, ", ", contender.name(), ": ", status.message()));
+}
+
+absl::StatusOr<Setup> BestOf(const std::vector<Setup>& setups, const LoadSpec& load,
+                             Contender& contender, absl::Duration trial) {
+  if (setups.size() == 1) return setups[0];
+  const Setup* best = nullptr;
+  double most = 0;
+  for (const Setup& setup : setups) {
+    const absl::StatusOr<Measurement> tried = contender.Measure(load, setup, trial);
+    if (!tried.ok()) return Named(tried.status(), load, contender);
+    if (best == nullptr || tried->Score(load) > most) {
+      most = tried->Score(load);
+      best = &setup;
+    }
+  }
+  return *best;
+}
+
+struct Entry {
+  Contender* contender;
+  Setup setup;
+  Row row;
+};
+
+}  // namespace
+
+double Median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+Spread SpreadOf(const std::vector<double>& values) {
+  if (values.empty()) return {};
+  const auto [least, most] = std::minmax_element(values.begin(), values.end());
+  return {.median = Median(values), .least = *least, .most = *most};
+}
+
+Spread Row::Of(double Measurement::*member) const {
+  std::vector<double> values;
+  for (const Measurement& one : measured) values.push_back(one.*member);
+  return SpreadOf(values);
+}
+
+Spread RatioOf(const Row& first, const Row& other) {
+  std::vector<double> ratios;
+  for (size_t i = 0; i < first.scores.size(); ++i) {
+    ratios.push_back(first.scores[i] / other.scores.at(i));
+  }
+  return SpreadOf(ratios);
+}
+
+absl::StatusOr<std::vector<Row>> CompareUnder(const LoadSpec& load,
+                                              absl::Span<Contender* const> contenders,
+                                              const Effort& effort) {
+  std::vector<Entry> entries;
+  for (Contender* contender : contenders) {
+    const std::vector<Setup> setups = contender->Setups(load);
+    if (setups.empty()) continue;
+    absl::StatusOr<Setup> best = BestOf(setups, load, *contender, effort.trial);
+    if (!best.ok()) return best.status();
+    Row row{.load = load.name, .contender = contender->name(), .setup = best->name};
+    entries.push_back({contender, *std::move(best), std::move(row)});
+  }
+  for (int round = 0; round < effort.rounds; ++round) {
+    for (size_t i = 0; i < entries.size(); ++i) {
+      Entry& entry = entries[(i + static_cast<size_t>(round)) % entries.size()];
+      const absl::StatusOr<Measurement> one =
+          entry.contender->Measure(load, entry.setup, effort.duration);
+      if (!one.ok()) return Named(one.status(), load, *entry.contender);
+      entry.row.scores.push_back(one->Score(load));
+      entry.row.measured.push_back(*one);
+    }
+  }
+  std::vector<Row> rows;
+  for (Entry& entry : entries) rows.push_back(std::move(entry.row));
+  return rows;
+}
+
+}  // namespace atoll::bench

@@ -1,0 +1,234 @@
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "base/mutex.h"
+#include "bench/load_loops.h"
+
+namespace atoll::bench {
+namespace {
+
+// What a thread that draws operations and brings answers has for itself.
+struct Worker {
+  Worker(const LoadRun& run, uint64_t number) : drawer(run.options.workload, number, run.value) {}
+  OperationDrawer drawer;
+  LoadResult result;
+  int64_t last_end = 0;
+};
+
+// The threads' workers, made as threads turn up: the client's own among them.
+class Workers {
+ public:
+  explicit Workers(const LoadRun& run) : run_(run), id_(NextId()) {}
+
+  Worker& Mine() {
+    thread_local uint64_t of_run = 0;
+    thread_local Worker* mine = nullptr;
+    if (of_run != id_) {
+      base::MutexLock lock(mu_);
+      all_.push_back(std::make_unique<Worker>(run_, all_.size()));
+      mine = all_.back().get();
+      of_run = id_;
+    }
+    return *mine;
+  }
+
+  // When every operation was answered.
+  LoadResult Total(int64_t* last_end) {
+    base::MutexLock lock(mu_);
+    LoadResult total;
+    for (const std::unique_ptr<Worker>& worker : all_) {
+      total.Merge(worker->result);
+      *last_end = std::max(*last_end, worker->last_end);
+    }
+    return total;
+  }
+
+ private:
+  // Not the address: a later run may have it again.
+  static uint64_t NextId() {
+    static std::atomic<uint64_t> last{0};
+    return last.fetch_add(1, std::memory_order_relaxed) + 1;
+  }
+
+  const LoadRun& run_;
+  const uint64_t id_;
+  base::Mutex mu_;
+  std::vector<std::unique_ptr<Worker>> all_ ABSL_GUARDED_BY(mu_);
+};
+
+// Counts operations under way. Release and acquire: who finds none sees what all of them did.
+class UnderWay {
+ public:
+  void Enter() { count_.fetch_add(1, std::memory_order_relaxed); }
+  // The last one leaves under the lock: WaitForNone, and with it the life of this object, may end
+  // only when it is through.
+  void Leave() {
+    uint64_t seen = count_.load(std::memory_order_relaxed);
+    while (seen > 1) {
+      if (count_.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel)) return;
+    }
+    base::MutexLock lock(mu_);
+    if (count_.fetch_sub(1, std::memory_order_acq_rel) == 1) changed_.Signal();
+  }
+  uint64_t count() const { return count_.load(std::memory_order_relaxed); }
+  void WaitForNone() {
+    base::MutexLock lock(mu_);
+    while (count_.load(std::memory_order_acquire) != 0) changed_.Wait(mu_);
+  }
+
+ private:
+  std::atomic<uint64_t> count_{0};
+  base::Mutex mu_;
+  base::CondVar changed_;
+};
+
+void StartDrawn(const DrawnOperation& drawn, LoadTarget& target, Completion done) {
+  if (drawn.read) {
+    target.ReadAsync(drawn.keys, done);
+  } else {
+    target.WriteAsync(drawn.keys, drawn.value, done);
+  }
+}
+
+class ClosedLoop {
+ public:
+  explicit ClosedLoop(const LoadRun& run) : run_(run), workers_(run) {}
+
+  LoadResult Run() {
+    std::vector<Slot> slots(run_.options.outstanding);
+    for (Slot& slot : slots) {
+      slot.loop = this;
+      under_way_.Enter();
+    }
+    for (Slot& slot : slots) Keep(slot, NowNanos());
+    run_.beside();
+    under_way_.WaitForNone();
+    int64_t last_end = 0;
+    LoadResult total = workers_.Total(&last_end);
+    total.elapsed = run_.options.duration;
+    return total;
+  }
+
+ private:
+  // One operation after the other. Who starts one and who brings its answer may be the same thread,
+  // within the call: whichever of the two is later goes on, so that answers never nest.
+  enum State : int { kStarting, kStarted, kAnswered };
+  struct alignas(64) Slot {
+    ClosedLoop* loop = nullptr;
+    int64_t start = 0;
+    bool read = true;
+    std::atomic<int> state{kStarting};
+  };
+
+  // Goes on until an operation is under way or the run is over.
+  void Keep(Slot& slot, int64_t now) {
+    for (;;) {
+      if (now >= run_.window.end) {
+        under_way_.Leave();
+        return;
+      }
+      const DrawnOperation drawn = workers_.Mine().drawer.Next();
+      slot.start = now;
+      slot.read = drawn.read;
+      slot.state.store(kStarting, std::memory_order_relaxed);
+      StartDrawn(drawn, run_.target, {&slot, &ClosedLoop::Answered});
+      // Acquires what the answer's thread wrote, if it was first.
+      if (slot.state.exchange(kStarted, std::memory_order_acq_rel) != kAnswered) return;
+      now = NowNanos();
+    }
+  }
+
+  static void Answered(void* context, Answer answer) {
+    Slot& slot = *static_cast<Slot*>(context);
+    ClosedLoop& loop = *slot.loop;
+    const int64_t now = NowNanos();
+    if (slot.start >= loop.run_.window.begin && now <= loop.run_.window.end) {
+      Count(answer, slot.read, now - slot.start, loop.workers_.Mine().result);
+    }
+    if (slot.state.exchange(kAnswered, std::memory_order_acq_rel) == kStarted) loop.Keep(slot, now);
+  }
+
+  const LoadRun& run_;
+  Workers workers_;
+  UnderWay under_way_;
+};
+
+class OpenLoop {
+ public:
+  explicit OpenLoop(const LoadRun& run) : run_(run), workers_(run) {}
+
+  LoadResult Run() {
+    uint64_t not_started = 0;
+    std::thread starter([&] { not_started = StartAll(); });
+    run_.beside();
+    starter.join();
+    under_way_.WaitForNone();
+    int64_t last_end = run_.window.end;
+    LoadResult total = workers_.Total(&last_end);
+    total.not_started = not_started;
+    total.elapsed = absl::Nanoseconds(last_end - run_.window.begin);
+    return total;
+  }
+
+ private:
+  struct Operation {
+    OpenLoop* loop;
+    int64_t due;
+    bool read;
+  };
+
+  // Returns how many of those that count found no place.
+  uint64_t StartAll() {
+    prctl(PR_SET_TIMERSLACK, 1);
+    const double interval = 1e9 / run_.options.rate;
+    const int64_t begin = NowNanos();
+    uint64_t not_started = 0;
+    for (uint64_t nth = 0;; ++nth) {
+      const int64_t due = begin + static_cast<int64_t>(static_cast<double>(nth) * interval);
+      if (due >= run_.window.end) return not_started;
+      int64_t now = NowNanos();
+      if (now < due) SleepUntil(due);
+      while (under_way_.count() >= run_.options.outstanding && now < run_.window.end) {
+        SleepUntil(now + 20'000);
+        now = NowNanos();
+      }
+      if (now >= run_.window.end) {
+        not_started += due >= run_.window.begin ? 1 : 0;
+        continue;
+      }
+      const DrawnOperation drawn = workers_.Mine().drawer.Next();
+      under_way_.Enter();
+      auto operation =
+          std::make_unique<Operation>(Operation{.loop = this, .due = due, .read = drawn.read});
+      StartDrawn(drawn, run_.target, {operation.release(), &OpenLoop::Answered});
+    }
+  }
+
+  static void Answered(void* context, Answer answer) {
+    const std::unique_ptr<Operation> operation(static_cast<Operation*>(context));
+    OpenLoop& loop = *operation->loop;
+    if (operation->due >= loop.run_.window.begin) {
+      Worker& mine = loop.workers_.Mine();
+      mine.last_end = NowNanos();
+      Count(answer, operation->read, mine.last_end - operation->due, mine.result);
+    }
+    loop.under_way_.Leave();
+  }
+
+  const LoadRun& run_;
+  Workers workers_;
+  UnderWay under_way_;
+};
+
+}  // namespace
+
+LoadResult RunAsyncClosed(const LoadRun& run) { return ClosedLoop(run).Run(); }
+
+LoadResult RunAsyncOpen(const LoadRun& run) { return OpenLoop(run).Run(); }
+
+}  // namespace atoll::bench
