@@ -26,17 +26,6 @@ double HIntegralInverse(double x, double exponent) {
 
 double H(double x, double exponent) { return std::exp(-exponent * std::log(x)); }
 
-constexpr size_t kKeyBytes = 20;
-
-// Writes kKeyBytes.
-void WriteKey(uint64_t index, char* out) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  // An odd multiplier permutes the 64-bit numbers.
-  uint64_t number = index * 0x9E3779B97F4A7C15;
-  std::memcpy(out, "key:", 4);
-  for (size_t at = kKeyBytes; at > 4; number >>= 4) out[--at] = kDigits[number & 15];
-}
-
 }  // namespace
 
 absl::Status WorkloadOptions::Validate() const {
@@ -107,27 +96,35 @@ uint64_t Workload::NextZipf() {
   }
 }
 
+void WriteWorkloadKey(uint64_t index, char* out) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  // An odd multiplier permutes the 64-bit numbers.
+  uint64_t number = index * 0x9E3779B97F4A7C15;
+  std::memcpy(out, "key:", 4);
+  for (size_t at = kWorkloadKeyBytes; at > 4; number >>= 4) out[--at] = kDigits[number & 15];
+}
+
 std::string WorkloadKey(uint64_t index) {
-  std::string key(kKeyBytes, '\0');
-  WriteKey(index, key.data());
+  std::string key(kWorkloadKeyBytes, '\0');
+  WriteWorkloadKey(index, key.data());
   return key;
 }
 
 OperationDrawer::OperationDrawer(const WorkloadOptions& options, uint64_t stream,
                                  std::string_view value)
     : workload_(options, stream), value_(value), prefix_bytes_(options.key_prefix.size()) {
-  const size_t key_bytes = prefix_bytes_ + kKeyBytes;
+  const size_t key_bytes = prefix_bytes_ + kWorkloadKeyBytes;
   bytes_.reserve(options.batch * key_bytes);
   for (uint32_t i = 0; i < options.batch; ++i) {
-    bytes_.append(options.key_prefix).append(kKeyBytes, '0');
+    bytes_.append(options.key_prefix).append(kWorkloadKeyBytes, '0');
     keys_.push_back({bytes_.data() + i * key_bytes, key_bytes});
   }
 }
 
 DrawnOperation OperationDrawer::Next() {
-  const size_t key_bytes = prefix_bytes_ + kKeyBytes;
+  const size_t key_bytes = prefix_bytes_ + kWorkloadKeyBytes;
   for (size_t i = 0; i < keys_.size(); ++i) {
-    WriteKey(workload_.NextKey(), bytes_.data() + i * key_bytes + prefix_bytes_);
+    WriteWorkloadKey(workload_.NextKey(), bytes_.data() + i * key_bytes + prefix_bytes_);
   }
   DrawnOperation drawn{.read = workload_.NextIsRead(), .keys = keys_};
   if (!drawn.read) drawn.value = value_.substr(0, workload_.NextValueBytes());

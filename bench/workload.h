@@ -65,6 +65,9 @@ class Workload {
 // "key:" and 16 hexadecimal digits, scattered so that neighbours in rank are not neighbours in
 // name: 20 bytes.
 std::string WorkloadKey(uint64_t index);
+inline constexpr size_t kWorkloadKeyBytes = 20;
+// Writes so many bytes.
+void WriteWorkloadKey(uint64_t index, char* out);
 
 struct DrawnOperation {
   bool read = true;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -16,52 +17,62 @@
 namespace atoll::bench {
 namespace {
 
-// Keys that are drawn, and put into requests, before the clock starts: that is not the peer's cost.
-// So many, over all connections, that they do not stay in a cache of the processor; in rounds that
-// are gone through again and again.
-constexpr int kPreparedKeys = 1 << 17;
-
-// Requests of one round, ready to be sent, and the keys of each.
-struct Rounds {
-  std::vector<std::string> bytes;
-  std::vector<size_t> request_keys;
-};
-
-Rounds PrepareRounds(const PeerLoadOptions& options, int connections, uint64_t stream) {
-  Workload workload({.keys = options.keys, .seed = options.seed}, stream);
-  const std::string value(options.value_bytes, 'v');
-  Rounds rounds;
-  for (int left = options.round_keys; left > 0; left -= options.batch) {
-    rounds.request_keys.push_back(static_cast<size_t>(std::min(left, options.batch)));
-  }
-  rounds.bytes.resize(std::max(16, kPreparedKeys / (connections * options.round_keys)));
-  for (std::string& round : rounds.bytes) {
-    for (const size_t count : rounds.request_keys) {
-      std::vector<std::string> keys;
-      for (size_t i = 0; i < count; ++i) {
-        keys.push_back(absl::StrCat(options.key_prefix, WorkloadKey(workload.NextKey())));
-      }
+// A round of requests that is built once; each time that it is sent, other keys are written into
+// it. A public client does no less: redis-benchmark does the same.
+class Round {
+ public:
+  Round(const PeerLoadOptions& options, uint64_t stream)
+      : workload_({.keys = options.keys, .seed = options.seed}, stream) {
+    const std::string value(options.value_bytes, 'v');
+    for (int left = options.round_keys; left > 0; left -= options.batch) {
+      const auto count = static_cast<size_t>(std::min(left, options.batch));
+      std::vector<std::string> keys(count);
+      for (std::string& key : keys) key = absl::StrCat(options.key_prefix, WorkloadKey(0));
+      const size_t begin = bytes_.size();
       if (options.read) {
-        AppendRead(options.kind, keys, round);
+        AppendRead(options.kind, keys, bytes_);
       } else {
-        AppendWrite(options.kind, options.write_style, keys, value, options.ttl_seconds, round);
+        AppendWrite(options.kind, options.write_style, keys, value, options.ttl_seconds, bytes_);
       }
+      FindKeys(begin);
+      request_keys_.push_back(count);
     }
   }
-  return rounds;
-}
+
+  // The requests with new keys.
+  std::string_view Draw() {
+    for (const size_t place : places_) WriteWorkloadKey(workload_.NextKey(), &bytes_[place]);
+    return bytes_;
+  }
+  // Keys of each request.
+  const std::vector<size_t>& request_keys() const { return request_keys_; }
+
+ private:
+  void FindKeys(size_t begin) {
+    const std::string key = WorkloadKey(0);
+    for (size_t at = bytes_.find(key, begin); at != std::string::npos;
+         at = bytes_.find(key, at + key.size())) {
+      places_.push_back(at);
+    }
+  }
+
+  Workload workload_;
+  std::string bytes_;
+  std::vector<size_t> places_;  // of the keys, without their prefix
+  std::vector<size_t> request_keys_;
+};
 
 struct Worker {
   std::unique_ptr<Socket> socket;
-  Rounds rounds;
+  std::optional<Round> round;
   PeerLoadResult result;
   absl::Status status;
 };
 
-absl::StatusOr<uint64_t> ReadRound(const PeerLoadOptions& options, const Rounds& rounds,
+absl::StatusOr<uint64_t> ReadRound(const PeerLoadOptions& options, const Round& round,
                                    AnswerReader& reader) {
   uint64_t hits = 0;
-  for (const size_t count : rounds.request_keys) {
+  for (const size_t count : round.request_keys()) {
     if (options.read) {
       absl::StatusOr<uint64_t> found = reader.Reads(count);
       if (!found.ok()) return found.status();
@@ -75,10 +86,9 @@ absl::StatusOr<uint64_t> ReadRound(const PeerLoadOptions& options, const Rounds&
 
 absl::Status Work(const PeerLoadOptions& options, const Window& window, Worker& worker) {
   AnswerReader reader(options.kind, *worker.socket);
-  int64_t start = NowNanos();
-  for (size_t at = 0; start < window.end; at = (at + 1) % worker.rounds.bytes.size()) {
-    if (absl::Status sent = worker.socket->Send(worker.rounds.bytes[at]); !sent.ok()) return sent;
-    const absl::StatusOr<uint64_t> hits = ReadRound(options, worker.rounds, reader);
+  for (int64_t start = NowNanos(); start < window.end;) {
+    if (absl::Status sent = worker.socket->Send(worker.round->Draw()); !sent.ok()) return sent;
+    const absl::StatusOr<uint64_t> hits = ReadRound(options, *worker.round, reader);
     if (!hits.ok()) return hits.status();
     const int64_t end = NowNanos();
     if (start >= window.begin && end <= window.end) {
@@ -113,9 +123,8 @@ absl::StatusOr<PeerLoadResult> Total(const PeerLoadOptions& options,
 
 // One caller of the auto-pipelining load.
 absl::Status Call(const Window& window, AutoPipeline& pipeline, Worker& worker) {
-  int64_t start = NowNanos();
-  for (size_t at = 0; start < window.end; at = (at + 1) % worker.rounds.bytes.size()) {
-    const absl::StatusOr<uint64_t> hits = pipeline.Get(worker.rounds.bytes[at]);
+  for (int64_t start = NowNanos(); start < window.end;) {
+    const absl::StatusOr<uint64_t> hits = pipeline.Get(worker.round->Draw());
     if (!hits.ok()) return hits.status();
     const int64_t end = NowNanos();
     if (start >= window.begin && end <= window.end) {
@@ -136,7 +145,7 @@ absl::StatusOr<PeerLoadResult> RunPeerLoad(const PeerLoadOptions& options) {
     absl::StatusOr<std::unique_ptr<Socket>> socket = Socket::Connect(options.port);
     if (!socket.ok()) return socket.status();
     workers[i].socket = *std::move(socket);
-    workers[i].rounds = PrepareRounds(options, options.connections, i);
+    workers[i].round.emplace(options, i);
   }
   const Window window = Window::After(NowNanos(), options.warmup, options.duration);
   std::vector<std::thread> threads;
@@ -163,9 +172,7 @@ absl::StatusOr<PeerLoadResult> RunAutoPipelineLoad(const PeerLoadOptions& option
   single.batch = 1;
   single.read = true;
   std::vector<Worker> workers(static_cast<size_t>(callers));
-  for (size_t i = 0; i < workers.size(); ++i) {
-    workers[i].rounds = PrepareRounds(single, callers, i);
-  }
+  for (size_t i = 0; i < workers.size(); ++i) workers[i].round.emplace(single, i);
   const Window window = Window::After(NowNanos(), options.warmup, options.duration);
   std::vector<std::thread> threads;
   for (size_t i = 0; i < workers.size(); ++i) {

@@ -1,5 +1,5 @@
-// A load on memcached or Redis, as strong as a client can make it: requests are built ahead,
-// answers are counted where they lie in the read buffer and never copied.
+// A load on memcached or Redis, as strong as a client can make it: requests are built ahead but for
+// their keys, answers are counted where they lie in the read buffer and never copied.
 #pragma once
 
 #include <cstdint>
