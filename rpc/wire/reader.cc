@@ -2,9 +2,9 @@
 
 namespace atoll::wire {
 
-bool Reader::LongVarint(uint64_t* value) {
+bool Reader::LongVarint(int max_bytes, uint64_t* value) {
   uint64_t result = 0;
-  for (int shift = 0; shift < 70; shift += 7) {
+  for (int shift = 0; shift < 7 * max_bytes; shift += 7) {
     uint8_t byte = 0;
     if (!Byte(&byte)) return false;
     // The tenth byte holds one bit.

@@ -1,9 +1,9 @@
 // Reads protobuf's wire format from bytes in pieces. Private to this folder.
 //
 // A position is counted from the start of the message; a limit is the position at which the message
-// that is being read ends. Methods return false for what is malformed, what ends too early, and what
-// is legal but not worth reading by hand (an overlong varint): the generated parser judges all of
-// it.
+// that is being read ends. Methods return false for what is malformed, what ends too early, and
+// what is legal but not worth reading by hand (an overlong varint): the generated parser judges all
+// of it.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +34,7 @@ class Reader {
       *value = *at_++;
       return true;
     }
-    return LongVarint(value);
+    return LongVarint(kMaxVarintBytes, value);
   }
 
   bool Fixed64(uint64_t* value) {
@@ -52,9 +52,15 @@ class Reader {
   }
 
   // The length of what follows, which ends at `limit` or before.
+  // The generated parser takes no length of more than five bytes, though it be padded with zeros.
   bool Length(size_t limit, size_t* length) {
     uint64_t value = 0;
-    if (!Varint(&value) || position() > limit || value > limit - position()) return false;
+    if (at_ < end_ && *at_ < 0x80) {
+      value = *at_++;
+    } else if (!LongVarint(kMaxLengthBytes, &value)) {
+      return false;
+    }
+    if (position() > limit || value > limit - position()) return false;
     *length = static_cast<size_t>(value);
     return true;
   }
@@ -102,7 +108,9 @@ class Reader {
     return true;
   }
 
-  bool LongVarint(uint64_t* value);
+  static constexpr int kMaxVarintBytes = 10;
+  static constexpr int kMaxLengthBytes = 5;
+  bool LongVarint(int max_bytes, uint64_t* value);
   bool TakeSplit(size_t length, std::string_view* bytes);
   bool TakePieces(size_t length, Payload* payload);
 
