@@ -102,9 +102,8 @@ uint8_t* PutElement(size_t size, uint8_t* out) { return PutTagged(TagOf(1, kByte
 }  // namespace
 
 size_t Size(const GetRequest& m) {
-  return BytesSize(m.ns.size()) + BytesSize(m.key.size()) +
-         NumberSize(Signed(m.consistency)) + FixedSize(m.if_version_not) +
-         NumberSize(m.metadata_only ? 1 : 0);
+  return BytesSize(m.ns.size()) + BytesSize(m.key.size()) + NumberSize(Signed(m.consistency)) +
+         FixedSize(m.if_version_not) + NumberSize(m.metadata_only ? 1 : 0);
 }
 
 uint8_t* Write(const GetRequest& m, uint8_t* out) {

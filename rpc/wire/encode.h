@@ -10,9 +10,8 @@
 // whole operation or result as an element of the message.
 //
 //   const size_t body = BodySize(Size(get));
-//   out = WriteOperationFrame(id, timeout_ms, body, out);    // OperationFrameSize(...) + body bytes
-//   out = WriteBodyHead(Kind::kGet, Size(get), out);
-//   out = Write(get, out);
+//   out = WriteOperationFrame(id, timeout_ms, body, out);    // OperationFrameSize(...) + body
+//   bytes out = WriteBodyHead(Kind::kGet, Size(get), out); out = Write(get, out);
 //
 // A body may also be what another encoder made: the serialized v1::Operation without id and
 // timeout_ms. Thread safety: pure functions.

@@ -1,5 +1,5 @@
-// Field numbers and tags of atoll/v1/cache.proto as the codec writes and reads them. Private to this
-// folder.
+// Field numbers and tags of atoll/v1/cache.proto as the codec writes and reads them. Private to
+// this folder.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,8 @@
 // The messages of atoll/v1/cache.proto that carry the load, as views: names and meanings are those
 // of the .proto. Zero is absent, as there.
 //
-// Lifetime: a decoded message points into the Input that it was read from, one that is to be encoded
-// into memory of its maker's.
+// Lifetime: a decoded message points into the Input that it was read from, one that is to be
+// encoded into memory of its maker's.
 #pragma once
 
 #include <cstddef>

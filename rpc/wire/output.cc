@@ -56,8 +56,8 @@ void Output::Fill(Hole hole, std::string_view bytes) {
 }
 
 void Output::NewBlock(size_t at_least) {
-  const size_t wanted = size_ == 0 ? std::clamp(expected_, kLeastBlock, kMostExpected)
-                                   : kFurtherBlock;
+  const size_t wanted =
+      size_ == 0 ? std::clamp(expected_, kLeastBlock, kMostExpected) : kFurtherBlock;
   CutBlock();
   if (block_.refcount != nullptr) grpc_slice_unref(block_);
   block_ = grpc_slice_malloc_large(std::max(wanted, at_least));

@@ -1,5 +1,5 @@
-// A message on its way out: written once, straight into the memory that gRPC sends, in as few blocks
-// as its size needs; what is large goes along by reference.
+// A message on its way out: written once, straight into the memory that gRPC sends, in as few
+// blocks as its size needs; what is large goes along by reference.
 //
 // Thread safety: none. Empty again after Finish, and then needs no memory of its own anew.
 #pragma once

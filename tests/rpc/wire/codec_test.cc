@@ -267,7 +267,8 @@ TEST(Codec, CopiesNothingThatLiesInOnePiece) {
     Input input;
     input.Load({&piece, 1});
     const auto inside = [&](std::string_view view) {
-      return view.data() >= bytes.data() && view.data() + view.size() <= bytes.data() + bytes.size();
+      return view.data() >= bytes.data() &&
+             view.data() + view.size() <= bytes.data() + bytes.size();
     };
     RequestReader reader(input);
     Operation operation;
@@ -332,7 +333,8 @@ TEST(Codec, FramesOperationsAsTheGeneratedParserReadsThem) {
     const uint64_t id = make.Number();
     const auto timeout_ms = static_cast<uint32_t>(make.Number());
     const size_t body = BodySize(Size(get));
-    std::string bytes(kRefuseWrongOwnerSize + OperationFrameSize(id, timeout_ms, body) + body, '\0');
+    std::string bytes(kRefuseWrongOwnerSize + OperationFrameSize(id, timeout_ms, body) + body,
+                      '\0');
     auto* out = reinterpret_cast<uint8_t*>(bytes.data());
     out = WriteRefuseWrongOwner(out);
     out = WriteOperationFrame(id, timeout_ms, body, out);
