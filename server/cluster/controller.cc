@@ -33,29 +33,6 @@ std::string Label(const ring::Member& member) {
   return absl::StrCat(member.name, " (", absl::Hex(member.incarnation.value()), ")");
 }
 
-// Declares all of them dead as one: an ISR whose members went together is kept whole, so that R9
-// knows every one of them. The first of such an ISR is its last primary.
-void MarkAllDead(PlacementMap& map, const std::vector<base::Incarnation>& dead) {
-  std::vector<base::Incarnation> primaries;
-  primaries.reserve(map.partitions.size());
-  for (const Placement& placement : map.partitions) primaries.push_back(placement.primary);
-  for (const base::Incarnation node : dead) {
-    if (ring::Member* member = Find(map, node)) member->state = MemberState::kDown;
-  }
-  for (const base::Incarnation node : dead) {
-    ring::Member* member = Find(map, node);
-    if (member == nullptr) continue;
-    member->state = MemberState::kUp;  // MarkDead passes over those that are down already
-    map = ring::MarkDead(std::move(map), node);
-  }
-  for (size_t p = 0; p < map.partitions.size(); ++p) {
-    Placement& placement = map.partitions[p];
-    if (placement.primary != base::Incarnation()) continue;
-    const auto last = std::find(placement.isr.begin(), placement.isr.end(), primaries[p]);
-    if (last != placement.isr.end()) std::rotate(placement.isr.begin(), last, last + 1);
-  }
-}
-
 }  // namespace
 
 Controller::Controller(ControllerOptions options, const base::Clock* clock, uint64_t seed)
@@ -207,6 +184,42 @@ void Controller::Join(PlacementMap& map) {
   MarkAllDead(map, replaced);
 }
 
+// Declares all of them dead as one: an ISR whose members went together is kept whole, so that R9
+// knows every one of them. The first of such an ISR is its last primary.
+void Controller::MarkAllDead(PlacementMap& map, const std::vector<base::Incarnation>& dead) const {
+  std::vector<base::Incarnation> primaries;
+  primaries.reserve(map.partitions.size());
+  for (const Placement& placement : map.partitions) primaries.push_back(placement.primary);
+  const std::set<base::Incarnation> gone(dead.begin(), dead.end());
+  std::map<base::Incarnation, MemberState> states;
+  for (ring::Member& member : map.members) {
+    MemberState& state = states[member.incarnation] = member.state;
+    if (gone.contains(member.incarnation)) state = MemberState::kDown;
+    if (state != MemberState::kDown && leaving_.contains(member.incarnation)) {
+      state = MemberState::kLeaving;
+    }
+  }
+  for (const base::Incarnation node : gone) {
+    if (Find(map, node) == nullptr) continue;
+    const bool stopped = leaving_.contains(node);
+    // Who may not step in is taken for dead meanwhile.
+    for (ring::Member& member : map.members) {
+      const bool steps_in = IsLiving(member.incarnation) &&
+                            !(stopped && states[member.incarnation] == MemberState::kLeaving);
+      member.state = steps_in ? states[member.incarnation] : MemberState::kDown;
+    }
+    Find(map, node)->state = MemberState::kUp;  // MarkDead passes over those that are down already
+    map = ring::MarkDead(std::move(map), node);
+  }
+  for (ring::Member& member : map.members) member.state = states[member.incarnation];
+  for (size_t p = 0; p < map.partitions.size(); ++p) {
+    Placement& placement = map.partitions[p];
+    if (placement.primary != base::Incarnation()) continue;
+    const auto last = std::find(placement.isr.begin(), placement.isr.end(), primaries[p]);
+    if (last != placement.isr.end()) std::rotate(placement.isr.begin(), last, last + 1);
+  }
+}
+
 void Controller::DeclareDeaths(PlacementMap& map) {
   const absl::Duration now = clock_->BootTime();
   if (now < quiet_until_) return;
@@ -281,19 +294,17 @@ void Controller::ApplyIsrChange(base::Incarnation from, const internal::v1::IsrC
 }
 
 bool Controller::SeatLivingMember(PlacementMap& map, Placement& placement) const {
+  // It was declared dead and is back, with all it had: nothing was acknowledged without it. One
+  // that is being stopped is of no use now, and its disk will be as good.
+  ring::Seats living;
   const ring::Member* best = nullptr;
   for (const base::Incarnation node : placement.isr) {
     const ring::Member* member = Find(map, node);
-    if (member == nullptr || member->state == MemberState::kDown) continue;
-    if (best == nullptr || (!MayLead(*best) && MayLead(*member))) best = member;
+    if (member == nullptr || !IsLiving(node)) continue;
+    living.push_back(node);
+    if (best == nullptr && MayLead(*member)) best = member;
   }
   if (best == nullptr) return false;
-  // It was declared dead and is back, with all it had: nothing was acknowledged without it.
-  ring::Seats living;
-  for (const base::Incarnation node : placement.isr) {
-    const ring::Member* member = Find(map, node);
-    if (member != nullptr && member->state != MemberState::kDown) living.push_back(node);
-  }
   placement.isr = living;
   placement.learners.clear();
   ++placement.isr_version;

@@ -8,6 +8,10 @@
 // while, so that a restart moves nothing. Every change of a partition's ISR or learners raises its
 // isr_version.
 //
+// An ISR shrinks by a death only where somebody is registered who holds the partition and, if the
+// dead one was stopped, is not being stopped too. Otherwise it stays whole: the disk of any one of
+// its members will do, and who is not registered may be dead as well.
+//
 // Thread safety: none; one thread.
 #pragma once
 
@@ -98,6 +102,7 @@ class Controller {
   bool IsLiving(base::Incarnation node) const { return living_.contains(node); }
   std::optional<ring::PlacementMap> FirstMap();
   void Join(ring::PlacementMap& map);
+  void MarkAllDead(ring::PlacementMap& map, const std::vector<base::Incarnation>& dead) const;
   void DeclareDeaths(ring::PlacementMap& map);
   void ApplyStates(ring::PlacementMap& map);
   void ApplyRequests(ring::PlacementMap& map);

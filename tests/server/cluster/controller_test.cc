@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <random>
 #include <set>
 #include <string>
 #include <utility>
@@ -508,6 +509,77 @@ TEST(Controller, NodesThatLeaveTogetherKeepTheirPartitionsTogether) {
   ASSERT_TRUE(world.Step());
   for (const Placement& placement : world.map().partitions) EXPECT_EQ(placement.isr.size(), 2u);
   EXPECT_EQ(world.Orphans(), 0);
+}
+
+// However the stops of all nodes mix, with whatever time between, and whoever is in office: every
+// ISR is whole in the end, so that any one of its disks will do.
+TEST(Controller, NodesThatStopTogetherLeaveEveryIsrWhole) {
+  for (uint64_t seed = 1; seed <= 30; ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    World world(ThreeNodes());
+    FormThree(world);
+    std::mt19937_64 random(seed);
+    std::vector<int> left = {1, 2, 3};
+    for (const int node : left) {
+      world.Leave(100 + static_cast<uint64_t>(node));
+      if (random() % 2 == 0) world.Step();
+    }
+    world.Step();  // all were answered
+    std::shuffle(left.begin(), left.end(), random);
+    for (const int node : left) {
+      world.Pass(absl::Milliseconds(random() % 2 == 0 ? 10 : random() % 4000));
+      if (random() % 3 == 0) world.Step();
+      world.Gone(absl::StrCat("n", node));
+      if (random() % 3 == 0) world.controller().Start(world.map());
+    }
+    world.Pass(absl::Seconds(4));
+    world.Step();
+    for (const Placement& placement : world.map().partitions) {
+      ASSERT_EQ(placement.isr.size(), 2u);
+      ASSERT_EQ(placement.reset_epoch, 0u);
+    }
+  }
+}
+
+TEST(Controller, ANodeThatCrashesIsSucceededByOneThatLeaves) {
+  World world(ThreeNodes());
+  FormThree(world);
+  const size_t p = world.Partition(Node(101), Node(102));
+  world.Leave(102);
+  ASSERT_TRUE(world.Step());
+  world.Gone("n1");
+  ASSERT_TRUE(world.Step());
+  EXPECT_EQ(world.at(p).primary, Node(102));
+  EXPECT_THAT(std::vector<base::Incarnation>(world.at(p).isr.begin(), world.at(p).isr.end()),
+              ElementsAre(Node(102)));
+}
+
+// When all come back, the first finds the others' old selves in the map, not registered and not
+// declared dead yet. Its own old copies are not given up for theirs.
+TEST(Controller, WhoIsNotRegisteredInheritsNothing) {
+  World world(ThreeNodes());
+  FormThree(world);
+  const PlacementMap before = world.map();
+  world.controller().Start(world.map());
+  world.GoneTogether({"n1", "n2", "n3"});
+  world.Up("n1", {.incarnation = 201, .previous = 101, .disk_copies = true});
+  world.Step();
+  for (size_t p = 0; p < base::kPartitionCount; ++p) {
+    const Placement& was = before.partitions[p];
+    if (!was.InIsr(Node(101))) continue;
+    // What it was the primary of is revived at once; else it waits for its primary.
+    const bool led = was.primary == Node(101);
+    ASSERT_EQ(world.at(p).primary, led ? Node(201) : was.primary) << p;
+    ASSERT_EQ(world.at(p).isr.size(), led ? 1u : 2u) << p;
+  }
+  // The others come back without their disks.
+  world.Up("n2", {.incarnation = 202, .previous = 102});
+  world.Up("n3", {.incarnation = 203, .previous = 103});
+  world.Step();
+  world.Settle();
+  for (size_t p = 0; p < base::kPartitionCount; ++p) {
+    EXPECT_EQ(world.at(p).reset_epoch, before.partitions[p].InIsr(Node(101)) ? 0u : 1u) << p;
+  }
 }
 
 TEST(Controller, ADrainedNodeIsEmptiedAndAnUndoneDrainFillsItAgain) {
