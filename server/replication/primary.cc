@@ -16,6 +16,8 @@ constexpr absl::Duration kRewindEvery = absl::Milliseconds(20);
 constexpr uint64_t kLearnerLogBytes = 8 << 20;
 // A member whose node answers heartbeats and yet makes no progress.
 constexpr absl::Duration kStuckAfter = absl::Seconds(1);
+// Beside it, for what is owed: a value of 64 MiB acknowledges nothing before its end.
+constexpr uint64_t kSlowestBytesPerSecond = uint64_t{16} << 20;
 
 }  // namespace
 
@@ -175,7 +177,10 @@ void Partition::TruncateLog() {
 }
 
 bool Partition::SilentMember(const Member& member, absl::Duration now) {
-  return context_->peers->Silent(member.node, now) || now - member.owed_since > kStuckAfter;
+  const absl::Duration for_bytes =
+      absl::Seconds(1) * (static_cast<double>(log_.bytes()) / kSlowestBytesPerSecond);
+  return context_->peers->Silent(member.node, now) ||
+         now - member.owed_since > kStuckAfter + for_bytes;
 }
 
 }  // namespace atoll::replication
