@@ -130,6 +130,8 @@ class NodeImpl final : public Node {
   absl::Status ListenOn(const ListenerOptions& options);
   absl::Status ListenForAdmin(const ListenerOptions& options);
   absl::Status Join();
+  // Drops copies on disk that no ISR names any more: they can never be revived.
+  void ForgetVoidCopies();
   // Whether requests are answered: for health and /readyz.
   absl::Status Ready() const;
   bool Persists(base::NamespaceId ns) const;
@@ -260,9 +262,9 @@ void NodeImpl::MakeMembership(const internal::v1::ClusterConfig& config) {
   if (folder_ != nullptr) {
     membership.descriptor.set_data_uuid(folder_->uuid());
     membership.descriptor.set_previous_incarnation(folder_->previous_incarnation().value());
-    std::vector<base::PartitionId> copies;
-    for (const warm::DiskCopy& copy : warm_->Unclaimed()) copies.push_back(copy.partition);
-    membership.descriptor.set_disk_copies(cluster::EncodeDiskCopies(copies));
+    for (const warm::DiskCopy& copy : warm_->Unclaimed()) {
+      cluster::AddDiskCopy(copy.left_by, copy.partition, membership.descriptor);
+    }
   } else {
     membership.descriptor.set_data_uuid(absl::StrCat("none-", absl::Hex(incarnation_.value())));
   }
@@ -487,12 +489,21 @@ absl::Status NodeImpl::Stop() {
   if (warm_ != nullptr) {
     // Loads end before it is told what is in memory.
     warm_->StopThreads();
-    // A start that failed has used nothing, and leaves the folder as it was.
+    ForgetVoidCopies();
+    // A start that failed has used nothing, and leaves on disk what it found there.
     std::vector<warm::DiskCopy> copies;
     if (replicator_ != nullptr) copies = WarmDisk::InSync(replicator_->Copies());
     worst.Update(warm_->CleanStop(copies, left()));
   }
   return worst;
+}
+
+void NodeImpl::ForgetVoidCopies() {
+  const cluster::MapPtr map = membership_ == nullptr ? nullptr : membership_->map();
+  if (map == nullptr || map->partitions.empty()) return;
+  for (const warm::DiskCopy& copy : warm_->Unclaimed()) {
+    if (!map->at(copy.partition).InIsr(copy.left_by)) warm_->Drop(copy.partition);
+  }
 }
 
 }  // namespace

@@ -313,21 +313,23 @@ bool Controller::SeatLivingMember(PlacementMap& map, Placement& placement) const
   return true;
 }
 
-std::optional<Controller::Successor> Controller::SuccessorOf(const PlacementMap& map,
-                                                             base::Incarnation node) const {
+std::optional<base::Incarnation> Controller::SuccessorOf(const PlacementMap& map,
+                                                         base::Incarnation node) const {
   const ring::Member* member = map.FindMember(node);
-  std::optional<Successor> by_name;
+  std::optional<base::Incarnation> by_name;
   for (const auto& [incarnation, living] : living_) {
     const ring::Member* seated = map.FindMember(incarnation);
     if (seated == nullptr || seated->state == MemberState::kDown ||
         leaving_.contains(incarnation)) {
       continue;
     }
-    if (living.descriptor.previous_incarnation() == node.value()) {
-      return Successor{incarnation, true};
+    // Or the successor's successor, if that one was stopped before it was given all of it.
+    if (living.descriptor.previous_incarnation() == node.value() ||
+        HasDiskCopies(living.descriptor, node)) {
+      return incarnation;
     }
     if (member != nullptr && living.descriptor.node().name() == member->name) {
-      by_name = Successor{incarnation, false};
+      by_name = incarnation;
     }
   }
   return by_name;
@@ -337,7 +339,7 @@ void Controller::SeatOrphans(PlacementMap& map) {
   const absl::Duration now = clock_->BootTime();
   std::vector<base::PartitionId> lost;
   size_t revived = 0;
-  std::map<base::Incarnation, std::optional<Successor>> successors;
+  std::map<base::Incarnation, std::optional<base::Incarnation>> successors;
   for (size_t p = 0; p < map.partitions.size(); ++p) {
     Placement& placement = map.partitions[p];
     if (placement.primary != base::Incarnation() || SeatLivingMember(map, placement)) {
@@ -347,24 +349,23 @@ void Controller::SeatOrphans(PlacementMap& map) {
     orphan_since_[p] = std::min(orphan_since_[p], now);
     size_t back = 0;
     bool last_primary_back = false;
-    std::optional<Successor> heir;
+    std::optional<base::Incarnation> heir;
     for (size_t i = 0; i < placement.isr.size(); ++i) {
       const base::Incarnation node = placement.isr[i];
       auto [known, is_new] = successors.try_emplace(node);
       if (is_new) known->second = SuccessorOf(map, node);
-      const std::optional<Successor>& successor = known->second;
+      const std::optional<base::Incarnation>& successor = known->second;
       if (!successor) continue;
       ++back;
       last_primary_back |= i == 0;
-      if (!heir && successor->same_folder &&
-          HasDiskCopy(living_.at(successor->node).descriptor,
-                      base::PartitionId(static_cast<uint16_t>(p)))) {
+      if (!heir && HasDiskCopy(living_.at(*successor).descriptor, node,
+                               base::PartitionId(static_cast<uint16_t>(p)))) {
         heir = successor;
       }
     }
     if (heir && (last_primary_back || back == placement.isr.size() ||
                  now - orphan_since_[p] >= options_.revive_wait)) {
-      ring::Revive(map, base::PartitionId(static_cast<uint16_t>(p)), heir->node, Random());
+      ring::Revive(map, base::PartitionId(static_cast<uint16_t>(p)), *heir, Random());
       ++revived;
     } else if (!heir && back == placement.isr.size()) {
       lost.push_back(base::PartitionId(static_cast<uint16_t>(p)));

@@ -93,12 +93,6 @@ class Controller {
   uint64_t resets() const { return resets_; }
 
  private:
-  struct Successor {
-    base::Incarnation node;
-    // Its data folder is that of the one it succeeds: copies in it may be revived.
-    bool same_folder = false;
-  };
-
   bool IsLiving(base::Incarnation node) const { return living_.contains(node); }
   std::optional<ring::PlacementMap> FirstMap();
   void Join(ring::PlacementMap& map);
@@ -110,7 +104,9 @@ class Controller {
                       ring::PlacementMap& map) const;
   void SeatOrphans(ring::PlacementMap& map);
   bool SeatLivingMember(ring::PlacementMap& map, ring::Placement& placement) const;
-  std::optional<Successor> SuccessorOf(const ring::PlacementMap& map, base::Incarnation node) const;
+  // The living node that came up where `node` was: on its data folder, or else by its name.
+  std::optional<base::Incarnation> SuccessorOf(const ring::PlacementMap& map,
+                                               base::Incarnation node) const;
   void Balance(ring::PlacementMap& map);
   std::vector<base::Incarnation> Held(const ring::PlacementMap& map) const;
   uint64_t Random();

@@ -53,20 +53,38 @@ std::string PeerAddress(const internal::v1::NodeDescriptor& descriptor) {
   return {};
 }
 
-std::string EncodeDiskCopies(absl::Span<const base::PartitionId> partitions) {
-  if (partitions.empty()) return {};
-  std::string bits(base::kPartitionCount / 8, '\0');
-  for (const base::PartitionId partition : partitions) {
-    char& byte = bits[partition.value() / 8];
-    byte = static_cast<char>(byte | (1 << (partition.value() % 8)));
+void AddDiskCopy(base::Incarnation left_by, base::PartitionId partition,
+                 internal::v1::NodeDescriptor& descriptor) {
+  internal::v1::DiskCopies* copies = nullptr;
+  for (internal::v1::DiskCopies& known : *descriptor.mutable_disk_copies()) {
+    if (known.incarnation() == left_by.value()) copies = &known;
   }
-  return bits;
+  if (copies == nullptr) {
+    copies = descriptor.add_disk_copies();
+    copies->set_incarnation(left_by.value());
+    copies->mutable_partitions()->resize(base::kPartitionCount / 8);
+  }
+  char& byte = (*copies->mutable_partitions())[partition.value() / 8];
+  byte = static_cast<char>(byte | (1 << (partition.value() % 8)));
 }
 
-bool HasDiskCopy(const internal::v1::NodeDescriptor& descriptor, base::PartitionId partition) {
+bool HasDiskCopies(const internal::v1::NodeDescriptor& descriptor, base::Incarnation left_by) {
+  return std::any_of(descriptor.disk_copies().begin(), descriptor.disk_copies().end(),
+                     [left_by](const internal::v1::DiskCopies& copies) {
+                       return copies.incarnation() == left_by.value();
+                     });
+}
+
+bool HasDiskCopy(const internal::v1::NodeDescriptor& descriptor, base::Incarnation left_by,
+                 base::PartitionId partition) {
   const size_t byte = partition.value() / 8;
-  return byte < descriptor.disk_copies().size() &&
-         (descriptor.disk_copies()[byte] >> (partition.value() % 8) & 1) != 0;
+  for (const internal::v1::DiskCopies& copies : descriptor.disk_copies()) {
+    if (copies.incarnation() == left_by.value() && byte < copies.partitions().size() &&
+        (copies.partitions()[byte] >> (partition.value() % 8) & 1) != 0) {
+      return true;
+    }
+  }
+  return false;
 }
 
 uint64_t NextRandom(uint64_t& state) {

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <string>
 
-#include "absl/types/span.h"
 #include "atoll/internal/v1/storage.pb.h"
 #include "ring/placement_map.h"
 
@@ -20,9 +19,13 @@ void SortMembers(ring::PlacementMap& map);
 v1::PartitionPlacement EntryOf(const ring::PlacementMap& map, base::PartitionId partition);
 // The address of the listener `peer`; empty if there is none.
 std::string PeerAddress(const internal::v1::NodeDescriptor& descriptor);
-// `disk_copies` of a descriptor.
-std::string EncodeDiskCopies(absl::Span<const base::PartitionId> partitions);
-bool HasDiskCopy(const internal::v1::NodeDescriptor& descriptor, base::PartitionId partition);
+// Adds the partition's copy that `left_by` left to the descriptor's `disk_copies`.
+void AddDiskCopy(base::Incarnation left_by, base::PartitionId partition,
+                 internal::v1::NodeDescriptor& descriptor);
+// Whether the node's data folder holds what `left_by` had: of any partition, of this one.
+bool HasDiskCopies(const internal::v1::NodeDescriptor& descriptor, base::Incarnation left_by);
+bool HasDiskCopy(const internal::v1::NodeDescriptor& descriptor, base::Incarnation left_by,
+                 base::PartitionId partition);
 // SplitMix64: never 0.
 uint64_t NextRandom(uint64_t& state);
 // A number that no other process draws.

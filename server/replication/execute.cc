@@ -130,7 +130,7 @@ absl::Status Partition::AdmitWrite() {
 }
 
 bool Partition::ReplicaMayAnswer() {
-  if (role_ != Role::kReplica || !has_copy_) return false;
+  if (role_ != Role::kReplica || !has_copy_ || load_ != 0) return false;
   const base::Incarnation primary = placement_.primary;
   // The primary acknowledged a heartbeat of ours, sent within the lease, at a map that seats us.
   return context_->peers->LeaseUntil(primary) > Now() &&

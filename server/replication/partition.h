@@ -83,7 +83,7 @@ class Partition {
 
   // --- Maps (placement.cc) ---
   void OnPlacement(const ring::PlacementMap& map, const ring::Placement& placement, Finish* finish);
-  void OnLoaded(base::Epoch epoch, absl::StatusOr<CopyState> copy, Finish* finish);
+  void OnLoaded(uint64_t load, absl::StatusOr<CopyState> copy, Finish* finish);
 
   // --- Messages (replica.cc, primary.cc, takeover.cc, learner_sync.cc) ---
   void OnMessage(base::Incarnation from, const internal::v1::PeerMessage& message, Finish* finish);
@@ -153,7 +153,6 @@ class Partition {
   struct Takeover {
     base::Incarnation old_primary;
     bool released = false;
-    bool loading = false;
     absl::Duration grace_until = -absl::InfiniteDuration();
     absl::Duration fetch_sent_at = -absl::InfiniteDuration();
     uint64_t fetched_after = 0;
@@ -295,6 +294,10 @@ class Partition {
 
   // The copy.
   bool has_copy_ ABSL_GUARDED_BY(mu_) = false;
+  // The load that brings the copy from disk, 0 for none: until it is done nobody serves the copy,
+  // whatever terms begin meanwhile.
+  uint64_t load_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t last_load_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t history_ ABSL_GUARDED_BY(mu_) = 0;
   uint32_t reset_epoch_ ABSL_GUARDED_BY(mu_) = 0;
   RecordLog log_ ABSL_GUARDED_BY(mu_);

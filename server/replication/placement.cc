@@ -129,6 +129,7 @@ void Partition::StartEmpty() {
   committed_ = 0;
   visible_.store(0, std::memory_order_release);
   has_copy_ = true;
+  load_ = 0;
   history_ = placement_.history;
   reset_epoch_ = placement_.reset_epoch;
   session_ = 0;
@@ -142,6 +143,7 @@ void Partition::Forget(Finish* finish) {
   committed_ = 0;
   visible_.store(0, std::memory_order_release);
   has_copy_ = false;
+  load_ = 0;
   session_ = 0;
   session_number_ = 0;
   if (context_->disk != nullptr) {
@@ -166,24 +168,24 @@ void Partition::BecomePrimary(bool fresh, Finish* finish) {
   if (fresh && context_->disk != nullptr && placement_.isr.size() > 1) {
     finish->Add([disk = context_->disk, id = id_] { disk->Drop(id); });
   } else if (fresh && context_->disk != nullptr) {
-    takeover_.loading = true;
-    finish->Add([disk = context_->disk, id = id_, reset = placement_.reset_epoch,
-                 epoch = placement_.epoch, this] {
-      disk->Load(id, reset, [this, epoch](absl::StatusOr<CopyState> copy) {
-        Finish then;
-        OnLoaded(epoch, std::move(copy), &then);
-        then.Run();
-      });
-    });
+    load_ = ++last_load_;
+    finish->Add(
+        [disk = context_->disk, id = id_, reset = placement_.reset_epoch, load = load_, this] {
+          disk->Load(id, reset, [this, load](absl::StatusOr<CopyState> copy) {
+            Finish then;
+            OnLoaded(load, std::move(copy), &then);
+            then.Run();
+          });
+        });
   }
   for (Member& member : members_) member.owed_since = now;
   TakeoverStep(finish);
 }
 
-void Partition::OnLoaded(base::Epoch epoch, absl::StatusOr<CopyState> copy, Finish* finish) {
+void Partition::OnLoaded(uint64_t load, absl::StatusOr<CopyState> copy, Finish* finish) {
   base::MutexLock lock(mu_);
-  if (role_ != Role::kAdopting || placement_.epoch != epoch || !takeover_.loading) return;
-  takeover_.loading = false;
+  if (load != load_) return;  // the copy was given up meanwhile
+  load_ = 0;
   if (copy.ok() && copy->epoch < placement_.epoch) {
     log_.Reset(copy->last_sequence);
     SetCommitted(copy->last_sequence);

@@ -20,7 +20,7 @@ constexpr uint64_t kMaxTailBytes = 4 << 20;
 }  // namespace
 
 void Partition::TakeoverStep(Finish* finish) {
-  if (role_ != Role::kAdopting || takeover_.loading || deposed_) return;
+  if (role_ != Role::kAdopting || load_ != 0 || deposed_) return;
   if (!rules().r6_takeover) {
     for (Member& member : members_) {
       if (!member.in_isr) continue;

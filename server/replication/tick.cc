@@ -207,7 +207,7 @@ CopyState Partition::State() {
           .primary = role_ == Role::kPrimary,
           // A member has every acknowledged write, whether a takeover is over or not, and whether
           // or not it was told that its last records are committed.
-          .in_sync = (role_ == Role::kReplica || Leads()) && !takeover_.loading};
+          .in_sync = (role_ == Role::kReplica || Leads()) && load_ == 0};
 }
 
 Role Partition::role() {

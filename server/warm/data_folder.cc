@@ -181,6 +181,4 @@ absl::Status DataFolder::MarkClean() {
   return WriteMark(now_);
 }
 
-absl::Status DataFolder::MarkUntouched() { return WriteMark(before_); }
-
 }  // namespace atoll::warm

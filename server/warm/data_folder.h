@@ -40,6 +40,8 @@ class DataFolder {
   // Of the mark as it was found. Empty, 0 for a new folder.
   const std::string& previous_cluster_id() const { return before_.cluster_id; }
   base::Incarnation previous_incarnation() const { return before_.incarnation; }
+  // After Begin: the process that holds it.
+  base::Incarnation incarnation() const { return now_.incarnation; }
 
   // From here on the process runs: the mark names it and is unclean. FAILED_PRECONDITION if the
   // folder belongs to another cluster. Call once.
@@ -49,9 +51,6 @@ class DataFolder {
 
   // The content on disk is whole, current and synced. Nothing may change it afterwards.
   absl::Status MarkClean();
-  // Nothing of the content was used or changed since Begin: the mark of the process before is put
-  // back, so that its seats can still be revived.
-  absl::Status MarkUntouched();
 
  private:
   struct Mark {

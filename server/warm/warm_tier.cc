@@ -30,6 +30,7 @@ std::string EncodeCopy(const DiskCopy& copy) {
   message.set_history(copy.history);
   message.set_reset_epoch(copy.reset_epoch);
   message.set_last_sequence(copy.last_sequence);
+  message.set_incarnation(copy.left_by.value());
   return message.SerializeAsString();
 }
 
@@ -39,8 +40,11 @@ std::optional<DiskCopy> DecodeCopy(const std::string& record) {
     return std::nullopt;
   }
   return DiskCopy{base::PartitionId(static_cast<uint16_t>(message.partition())),
-                  base::Epoch(message.epoch()), message.history(), message.reset_epoch(),
-                  message.last_sequence()};
+                  base::Epoch(message.epoch()),
+                  message.history(),
+                  message.reset_epoch(),
+                  message.last_sequence(),
+                  base::Incarnation(message.incarnation())};
 }
 
 }  // namespace
@@ -132,7 +136,6 @@ void WarmTier::Load(base::PartitionId partition, uint32_t reset_epoch, LoadDone 
     if (found != unclaimed_.end()) {
       copy = found->second;
       unclaimed_.erase(found);
-      touched_ = true;
       if (copy->reset_epoch == reset_epoch) loading_.emplace(partition, *copy);
     }
   }
@@ -145,13 +148,14 @@ void WarmTier::Load(base::PartitionId partition, uint32_t reset_epoch, LoadDone 
   auto shared = std::make_shared<LoadDone>(std::move(done));
   const bool taken = loader_.TrySubmit([this, partition, copy, wanted, shared] {
     if (wanted) {
-      bool stopping = false;
+      bool begins = false;
       {
         base::MutexLock lock(mu_);
-        stopping = stopping_;
+        begins = !stopping_ && loading_.contains(partition);
       }
-      absl::StatusOr<DiskCopy> loaded = absl::UnavailableError("the warm tier is stopping");
-      if (!stopping) {
+      absl::StatusOr<DiskCopy> loaded =
+          absl::UnavailableError("the copy was dropped, or the warm tier is stopping");
+      if (begins) {
         loaded = LoadNow(*copy);
         base::MutexLock lock(mu_);
         loading_.erase(partition);
@@ -207,8 +211,8 @@ absl::StatusOr<DiskCopy> WarmTier::LoadNow(const DiskCopy& copy) {
 void WarmTier::Drop(base::PartitionId partition) {
   {
     base::MutexLock lock(mu_);
-    touched_ = true;
     unclaimed_.erase(partition);
+    loading_.erase(partition);
   }
   // If it is not taken, a clean stop drops what memory does not hold.
   loader_.TrySubmit([this, partition] { NoteError(db_->DropPartition(partition)); });
@@ -246,7 +250,6 @@ void WarmTier::WriteBehind() {
       }
       batch.swap(queue_);
       queued_bytes_ = 0;
-      touched_ = true;
     }
     WriteQueued(std::move(batch));
   }
@@ -379,25 +382,26 @@ absl::Status WarmTier::WriteMissing(base::PartitionId partition, const Versions&
 absl::Status WarmTier::CleanStop(absl::Span<const DiskCopy> copies, absl::Duration timeout) {
   StopThreads();
   const absl::Duration until = Now() + timeout * kWritingShare;
-  bool untouched = false;
-  // Of these memory has a part at the most; the disk has them whole.
-  absl::flat_hash_map<base::PartitionId, DiskCopy> unloaded;
+  std::vector<std::string> records;
+  std::array<bool, base::kPartitionCount> kept_copy{};
+  // Left as they are: of what is unclaimed memory has nothing, of what is half loaded it has a
+  // part.
+  absl::flat_hash_map<base::PartitionId, DiskCopy> left;
   {
     base::MutexLock lock(mu_);
-    untouched = copies.empty() && !touched_ && !unclaimed_.empty();
-    unclaimed_.clear();
-    unloaded = loading_;
+    left = std::exchange(unclaimed_, {});
+    for (const DiskCopy& copy : copies) left.erase(copy.partition);
+    left.insert(loading_.begin(), loading_.end());
   }
-  if (untouched) {
-    return folder_->MarkUntouched();
+  for (const auto& [partition, copy] : left) {
+    kept_copy[partition.value()] = true;
+    records.push_back(EncodeCopy(copy));
   }
   // 1. Nothing old stays, whether there is time or not: a whole partition is dropped at once.
-  std::array<bool, base::kPartitionCount> kept_copy{};
-  for (const auto& [partition, copy] : unloaded) kept_copy[partition.value()] = true;
   std::vector<Versions> kept(copies.size());
   for (size_t i = 0; i < copies.size(); ++i) {
     const base::PartitionId partition = copies[i].partition;
-    if (unloaded.contains(partition)) continue;
+    if (left.contains(partition)) continue;
     kept_copy[partition.value()] = true;
     absl::Status status =
         Now() < until ? DropStale(partition, kept[i]) : db_->DropPartition(partition);
@@ -416,7 +420,7 @@ absl::Status WarmTier::CleanStop(absl::Span<const DiskCopy> copies, absl::Durati
   // 2. What is missing, until the time or the disk is used up.
   size_t unfinished = 0;
   for (size_t i = 0; i < copies.size(); ++i) {
-    if (unloaded.contains(copies[i].partition)) continue;
+    if (left.contains(copies[i].partition)) continue;
     absl::Status status = absl::ResourceExhaustedError("warm tier: disk budget used up");
     if (db_->SizeBytes() < options_.disk_bytes) {
       status = WriteMissing(copies[i].partition, kept[i], until);
@@ -432,12 +436,11 @@ absl::Status WarmTier::CleanStop(absl::Span<const DiskCopy> copies, absl::Durati
                                   " partitions were not written in full"));
   }
   // 3. The records, then the mark.
-  std::vector<std::string> records;
-  records.reserve(copies.size() + unloaded.size());
-  for (const DiskCopy& copy : copies) {
-    if (!unloaded.contains(copy.partition)) records.push_back(EncodeCopy(copy));
+  for (DiskCopy copy : copies) {
+    if (left.contains(copy.partition)) continue;
+    copy.left_by = folder_->incarnation();
+    records.push_back(EncodeCopy(copy));
   }
-  for (const auto& [partition, copy] : unloaded) records.push_back(EncodeCopy(copy));
   if (absl::Status status = db_->ReplaceRecords(records); !status.ok()) {
     return status;
   }

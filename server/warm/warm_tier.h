@@ -8,7 +8,8 @@
 // folder, and only where replication asks for it (R9).
 //
 // A partition's copy from before the start is *unclaimed* until it is loaded or dropped; until then
-// nothing is written to it.
+// nothing is written to it, and a clean stop leaves it as it is: it belongs to the process that
+// left it, and is worth as much to the next one as it was to this.
 //
 // Thread safety: all methods but CleanStop, which is the last call but for the destructor.
 // Ownership: store, folder and clock must outlive it. It has two threads, which CleanStop or the
@@ -62,6 +63,9 @@ struct DiskCopy {
   uint64_t history = 0;
   uint32_t reset_epoch = 0;
   uint64_t last_sequence = 0;
+  // The process whose memory it was, set by CleanStop: the member of the ISR for which the copy
+  // stands.
+  base::Incarnation left_by;
   friend bool operator==(const DiskCopy&, const DiskCopy&) = default;
 };
 
@@ -84,8 +88,8 @@ class WarmTier final : public store::WarmSink {
                                                         DataFolder* folder, store::Store* store);
   ~WarmTier() override;
 
-  // The copies that the last clean stop left, those loaded or dropped since excepted: what a node
-  // says of itself when it registers.
+  // The copies that clean stops left, those loaded or dropped since excepted: what a node says of
+  // itself when it registers.
   std::vector<DiskCopy> Unclaimed() const ABSL_LOCKS_EXCLUDED(mu_);
 
   // Puts a copy's live entries into the store, where the partition is open, empty and written by
@@ -106,8 +110,9 @@ class WarmTier final : public store::WarmSink {
   void StopThreads() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Makes the disk equal to what the store holds of `copies`, which must be in sync and no longer
-  // written, and marks the folder clean. Takes about `timeout`: entries for which there was no time
-  // are left out, never left old. Not OK: the folder stays unclean.
+  // written, keeps what is unclaimed, drops all else, and marks the folder clean. Takes about
+  // `timeout`: entries for which there was no time are left out, never left old. Not OK: the folder
+  // stays unclean.
   absl::Status CleanStop(absl::Span<const DiskCopy> copies, absl::Duration timeout);
 
   WarmStats Stats() const ABSL_LOCKS_EXCLUDED(mu_);
@@ -161,7 +166,6 @@ class WarmTier final : public store::WarmSink {
   absl::flat_hash_map<base::PartitionId, DiskCopy> unclaimed_ ABSL_GUARDED_BY(mu_);
   // Claimed, and not yet in memory: nothing was acknowledged on top of them.
   absl::flat_hash_map<base::PartitionId, DiskCopy> loading_ ABSL_GUARDED_BY(mu_);
-  bool touched_ ABSL_GUARDED_BY(mu_) = false;  // anything on disk was loaded, dropped or written
   std::vector<Queued> queue_ ABSL_GUARDED_BY(mu_);
   uint64_t queued_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   bool failing_ ABSL_GUARDED_BY(mu_) = false;

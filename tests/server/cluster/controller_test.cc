@@ -36,6 +36,7 @@ struct NodeState {
   uint64_t previous = 0;
   bool disk_copies = false;     // of every partition
   std::optional<size_t> lacks;  // but of this one
+  uint64_t left_by = 0;         // the process that left them, if it was not the previous one
   std::string uuid;
   int64_t revision = 1;
 };
@@ -186,11 +187,11 @@ class World {
       node.descriptor.mutable_node()->set_incarnation(state.incarnation);
       node.descriptor.set_data_uuid(state.uuid);
       node.descriptor.set_previous_incarnation(state.previous);
-      std::vector<base::PartitionId> copies;
+      const base::Incarnation left_by(state.left_by != 0 ? state.left_by : state.previous);
       for (size_t p = 0; state.disk_copies && p < base::kPartitionCount; ++p) {
-        if (p != state.lacks) copies.push_back(base::PartitionId(static_cast<uint16_t>(p)));
+        if (p == state.lacks) continue;
+        AddDiskCopy(left_by, base::PartitionId(static_cast<uint16_t>(p)), node.descriptor);
       }
-      node.descriptor.set_disk_copies(EncodeDiskCopies(copies));
       nodes.push_back(std::move(node));
     }
     controller_.SetNodes(std::move(nodes));
@@ -648,6 +649,8 @@ TEST(Controller, R9SeatsRestartedNodesByTheirDisks) {
   };
   const NodeState n1_good{.incarnation = 201, .previous = 101, .disk_copies = true};
   const NodeState n1_bad{.incarnation = 201, .previous = 101};
+  const NodeState n1_again{
+      .incarnation = 301, .previous = 201, .disk_copies = true, .left_by = 101};
   const NodeState n2_good{.incarnation = 202, .previous = 102, .disk_copies = true};
   const NodeState n2_bad{.incarnation = 202, .previous = 102};
   const NodeState n2_replaced{.incarnation = 202, .uuid = "another disk"};
@@ -672,6 +675,7 @@ TEST(Controller, R9SeatsRestartedNodesByTheirDisks) {
        {},
        202,
        0},
+      {"the last primary was started in vain once before: at once", {{"n1", n1_again}}, {}, 301, 0},
       {"a name on another disk is back, in ruins", {{"n2", n2_replaced}}, absl::Hours(1), 0, 0},
   };
   for (const Case& test : cases) {

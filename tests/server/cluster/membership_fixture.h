@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "server/cluster/descriptor.h"
 #include "server/cluster/membership.h"
 #include "server/cluster/memory_coordinator.h"
 #include "tests/support/child_process.h"
@@ -102,8 +103,10 @@ class MembershipTest : public ::testing::Test {
     peer->set_address(absl::StrCat(name, ":7851"));
     options.descriptor.set_data_uuid(shape.uuid.empty() ? absl::StrCat("uuid-", name) : shape.uuid);
     options.descriptor.set_previous_incarnation(shape.previous);
-    if (shape.disk_copies)
-      options.descriptor.set_disk_copies(std::string(base::kPartitionCount / 8, '\xff'));
+    for (size_t p = 0; shape.disk_copies && p < base::kPartitionCount; ++p) {
+      AddDiskCopy(base::Incarnation(shape.previous), base::PartitionId(static_cast<uint16_t>(p)),
+                  options.descriptor);
+    }
     options.cluster = cluster_;
     auto config =
         EstablishConfig(coordinator(name), {.cluster = cluster_, .replication_factor = 2});

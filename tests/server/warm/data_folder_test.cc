@@ -72,21 +72,6 @@ TEST_F(DataFolderTest, OpeningAloneChangesNothing) {
   EXPECT_TRUE(folder->usable());
 }
 
-TEST_F(DataFolderTest, MarkUntouchedPutsTheMarkBack) {
-  auto folder = Open();
-  ASSERT_TRUE(folder->Begin("c", Incarnation(5)).ok());
-  ASSERT_TRUE(folder->MarkClean().ok());
-  folder = nullptr;
-  folder = Open();
-  ASSERT_TRUE(folder->Begin("c", Incarnation(6)).ok());
-  ASSERT_TRUE(folder->MarkUntouched().ok());
-  folder = nullptr;
-  folder = Open();
-  EXPECT_EQ(folder->previous_incarnation(), Incarnation(5));
-  ASSERT_TRUE(folder->Begin("c", Incarnation(7)).ok());
-  EXPECT_TRUE(folder->usable());
-}
-
 TEST_F(DataFolderTest, ASecondHolderIsRefused) {
   const auto folder = Open();
   const auto second = DataFolder::Open(path_);

@@ -368,9 +368,54 @@ TEST_F(WarmTierTest, AStopBeforeAnythingWasUsedKeepsTheCopiesOfTheProcessBefore)
   sequences_ = sequences;
   Start();
   // Its seats are those of the first process.
-  EXPECT_EQ(folder_->previous_incarnation(), Incarnation(1));
+  ASSERT_EQ(tier_->Unclaimed().size(), 1u);
+  EXPECT_EQ(tier_->Unclaimed()[0].left_by, Incarnation(1));
   Revive();
   EXPECT_EQ(Content().size(), 1u);
+}
+
+TEST_F(WarmTierTest, AStopHalfWayKeepsTheCopiesThatNobodyAskedForYet) {
+  Start();
+  Put("a", "1");
+  Put("b", "2");
+  const PartitionId asked = KeyOf("a").partition();
+  const PartitionId unasked = KeyOf("b").partition();
+  ASSERT_NE(asked, unasked);
+  ASSERT_TRUE(Stop().ok());
+  Start();
+  store_->OpenPartition(asked);
+  ASSERT_TRUE(Load(asked).ok());
+  Put("a", "3");
+  const uint64_t sequence = sequences_.extract(unasked.value()).mapped();
+  ASSERT_TRUE(Stop().ok());
+  Start();
+  sequences_[unasked.value()] = sequence;
+  std::map<uint16_t, uint64_t> left_by;
+  for (const DiskCopy& copy : tier_->Unclaimed()) {
+    left_by[copy.partition.value()] = copy.left_by.value();
+  }
+  EXPECT_EQ(left_by, (std::map<uint16_t, uint64_t>{{asked.value(), 2}, {unasked.value(), 1}}));
+  Revive();
+  const auto content = Content();
+  ASSERT_EQ(content.size(), 2u);
+  EXPECT_EQ(content.at("1/a").value, "3");
+  EXPECT_EQ(content.at("1/b").value, "2");
+}
+
+TEST_F(WarmTierTest, ACopyThatIsDroppedWhileItWaitsToBeLoadedIsNotKept) {
+  Start();
+  Put("a", "1");
+  ASSERT_TRUE(Stop().ok());
+  Start();
+  // What waits when the tier stops stays on disk, unless the partition has left this node.
+  tier_->StopThreads();
+  const PartitionId partition = KeyOf("a").partition();
+  EXPECT_FALSE(Load(partition).ok());
+  tier_->Drop(partition);
+  sequences_.clear();
+  ASSERT_TRUE(Stop().ok());
+  Start();
+  EXPECT_THAT(tier_->Unclaimed(), IsEmpty());
 }
 
 TEST_F(WarmTierTest, OffersBeyondTheQueueAreGivenUp) {
