@@ -13,6 +13,7 @@
 #include "base/version.h"
 #include "rpc/channel.h"
 #include "rpc/completion_queue.h"
+#include "rpc/credentials.h"
 #include "rpc/timers.h"
 #include "server/admin/http_server.h"
 #include "server/cluster/descriptor.h"
@@ -122,6 +123,7 @@ class NodeImpl final : public Node {
  private:
   static const base::Clock& Clock() { return base::Clock::Real(); }
 
+  absl::Status ReadCertificates();
   absl::Status MakeCoordinator();
   absl::Status OpenWarmTier(const internal::v1::ClusterConfig& config);
   void MakeMembership(const internal::v1::ClusterConfig& config);
@@ -139,6 +141,9 @@ class NodeImpl final : public Node {
   const NodeOptions options_;
   const absl::Duration started_at_;
   const base::Incarnation incarnation_{RandomId()};
+
+  std::shared_ptr<grpc::ServerCredentials> listener_credentials_;
+  std::shared_ptr<grpc::ChannelCredentials> peer_credentials_;
 
   // In the order in which they are made; destroyed in reverse, after Stop.
   std::unique_ptr<warm::DataFolder> folder_;
@@ -169,6 +174,7 @@ class NodeImpl final : public Node {
 };
 
 absl::Status NodeImpl::StartAll(const std::atomic<bool>& give_up) {
+  if (absl::Status status = ReadCertificates(); !status.ok()) return status;
   if (!options_.data_dir.empty()) {
     absl::StatusOr<std::unique_ptr<warm::DataFolder>> folder =
         warm::DataFolder::Open(options_.data_dir);
@@ -204,6 +210,19 @@ absl::Status NodeImpl::StartAll(const std::atomic<bool>& give_up) {
   MakeDataPath();
   if (absl::Status status = Listen(); !status.ok()) return status;
   return Join();
+}
+
+absl::Status NodeImpl::ReadCertificates() {
+  const rpc::TlsFiles files{
+      .ca = options_.tls_ca, .certificate = options_.tls_cert, .key = options_.tls_key};
+  auto listener = rpc::ServerCredentials(files);
+  if (!listener.ok()) return listener.status();
+  listener_credentials_ = *std::move(listener);
+  // Without a CA others do not ask for the certificate that is shown to them.
+  auto peer = rpc::ChannelCredentials(files, !files.empty());
+  if (!peer.ok()) return peer.status();
+  peer_credentials_ = *std::move(peer);
+  return absl::OkStatus();
 }
 
 absl::Status NodeImpl::MakeCoordinator() {
@@ -275,7 +294,7 @@ void NodeImpl::MakeMembership(const internal::v1::ClusterConfig& config) {
           {copy.partition, copy.epoch, copy.history, copy.reset_epoch});
     }
   }
-  peer_caller_ = cluster::MakeGrpcPeerCaller();
+  peer_caller_ = cluster::MakeGrpcPeerCaller(peer_credentials_);
   membership_ =
       cluster::Membership::Create(membership, coordinator_.get(), peer_caller_.get(), &Clock());
 }
@@ -284,8 +303,8 @@ void NodeImpl::MakeDataPath() {
   out_ = std::make_unique<rpc::Poller>("out");
   out_->Start();
   timers_ = std::make_unique<rpc::Timers>(out_->queue());
-  links_ =
-      std::make_unique<replication::PeerLinks>(replication::PeerLinksOptions{.self = incarnation_});
+  links_ = std::make_unique<replication::PeerLinks>(
+      replication::PeerLinksOptions{.self = incarnation_, .credentials = peer_credentials_});
   replicator_ = replication::Replicator::Create({.min_isr = options_.min_isr,
                                                  .heartbeat = options_.heartbeat,
                                                  .silent_after = options_.silence,
@@ -300,7 +319,7 @@ void NodeImpl::MakeDataPath() {
   budget_ = std::make_unique<routing::ByteBudget>(
       std::max<uint64_t>(options_.rpc_memory_bytes, max_value + rpc::kMaxMessageBytes));
   forwarder_ = std::make_unique<routing::PeerForwarder>(out_->queue(), timers_.get(), budget_.get(),
-                                                        &Clock());
+                                                        &Clock(), peer_credentials_);
   router_ = std::make_unique<routing::Router>(replicator_.get(), membership_.get(),
                                               forwarder_.get(), timers_.get(), &Clock());
   handler_ = std::make_unique<service::CacheHandler>(
@@ -352,7 +371,8 @@ absl::Status NodeImpl::ListenOn(const ListenerOptions& options) {
   absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Start(
       {.name = options.name,
        .address = options.address,
-       .credentials = grpc::InsecureServerCredentials(),
+       .credentials = options.address.starts_with("unix:") ? grpc::InsecureServerCredentials()
+                                                           : listener_credentials_,
        .io_threads = options_.io_threads,
        .max_message_bytes = peer ? replication::kMaxLinkMessageBytes : rpc::kMaxMessageBytes,
        .services = services.Served()});

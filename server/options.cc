@@ -189,14 +189,24 @@ absl::Status NodeOptions::Validate() const {
   for (const std::string& endpoint : etcd) {
     if (absl::Status s = CheckAddress("etcd", endpoint); !s.ok()) return s;
   }
+  if (tls_cert.empty() != tls_key.empty()) {
+    return base::InvalidArgument(tls_cert.empty() ? "tls-key" : "tls-cert", "alone",
+                                 "--tls-cert and --tls-key together");
+  }
+  if (!tls_ca.empty() && tls_cert.empty()) {
+    return base::InvalidArgument("tls-ca", "alone", "with --tls-cert and --tls-key");
+  }
   std::vector<ListenerOptions> listeners;
   if (absl::Status s = Listeners(listeners); !s.ok()) return s;
   for (const ListenerOptions& listener : listeners) {
+    const bool over_http = listener.name == "admin";
     if (allow_unauthenticated || IsLoopback(listener.address)) continue;
+    if (!tls_ca.empty() && !over_http) continue;
     return base::InvalidArgument("listen",
                                  absl::StrCat(listener.name, "=", listener.address,
                                               " is open to the network without authentication"),
-                                 "loopback, or --allow-unauthenticated");
+                                 over_http ? "loopback, or --allow-unauthenticated"
+                                           : "loopback, --tls-ca or --allow-unauthenticated");
   }
   return absl::OkStatus();
 }

@@ -36,6 +36,13 @@ struct NodeOptions {
   std::string ports_file;
   bool allow_unauthenticated = false;
 
+  // --- TLS of every gRPC listener but unix:, and of calls to other nodes; PEM files ---
+  std::string tls_cert;  // own chain; empty: no TLS. Its names must cover what peers dial.
+  std::string tls_key;
+  // Clients and nodes must show a certificate that it signed, and so does this node to others.
+  // Empty: clients show none, and other nodes' certificates are checked by the system's roots.
+  std::string tls_ca;
+
   // --- Coordination ---
   // host:port; none: a standalone node.
   std::vector<std::string> etcd;

@@ -58,8 +58,13 @@ class FlushCall final : public rpc::Tag {
 }  // namespace
 
 PeerForwarder::PeerForwarder(grpc::CompletionQueue* queue, rpc::Timers* timers, ByteBudget* budget,
-                             const base::Clock* cluster_clock)
-    : queue_(queue), timers_(timers), budget_(budget), clock_(cluster_clock) {}
+                             const base::Clock* cluster_clock,
+                             std::shared_ptr<grpc::ChannelCredentials> credentials)
+    : queue_(queue),
+      timers_(timers),
+      credentials_(std::move(credentials)),
+      budget_(budget),
+      clock_(cluster_clock) {}
 
 PeerForwarder::~PeerForwarder() { Stop(); }
 
@@ -71,8 +76,9 @@ PeerForwarder::LinkPtr PeerForwarder::LinkTo(const ring::Member& node) {
   for (const ring::MemberListener& listener : node.listeners) {
     if (listener.name != "peer") continue;
     link = std::make_shared<Link>();
-    link->channel = rpc::MakeChannel(listener.address);
-    link->bulk = std::make_unique<grpc::GenericStub>(rpc::MakeChannel(listener.address));
+    link->channel = rpc::MakeChannel(listener.address, credentials_);
+    link->bulk =
+        std::make_unique<grpc::GenericStub>(rpc::MakeChannel(listener.address, credentials_));
     link->stream = std::make_unique<rpc::BatchStream>(link->channel, queue_, timers_,
                                                       rpc::BatchStreamOptions{});
     return link;

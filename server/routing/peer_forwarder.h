@@ -7,6 +7,7 @@
 
 #include <grpcpp/channel.h>
 #include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/security/credentials.h>
 
 #include <memory>
 
@@ -27,7 +28,8 @@ class PeerForwarder final : public Forwarder {
  public:
   // `budget` is asked for the memory of each value that is fetched.
   PeerForwarder(grpc::CompletionQueue* queue, rpc::Timers* timers, ByteBudget* budget,
-                const base::Clock* cluster_clock);
+                const base::Clock* cluster_clock,
+                std::shared_ptr<grpc::ChannelCredentials> credentials);
   ~PeerForwarder() override;
 
   void Forward(const ring::Member& owner, rpc::OperationBytes operation, absl::Duration deadline,
@@ -58,6 +60,7 @@ class PeerForwarder final : public Forwarder {
 
   grpc::CompletionQueue* const queue_;
   rpc::Timers* const timers_;
+  const std::shared_ptr<grpc::ChannelCredentials> credentials_;
   ByteBudget* const budget_;
   const base::Clock* const clock_;
   base::Gate calls_;

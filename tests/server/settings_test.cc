@@ -70,6 +70,9 @@ TEST_F(SettingsTest, AComplaintNamesFieldValueAndLimit) {
            {{"--listen", "a=localhost:1", "--listen", "a=localhost:2"}, "listen: a given twice"},
            {{"--etcd", "x:y"}, "etcd: x:y, limit host:port"},
            {{"--node-name", "a/b"}, "node-name: a/b"},
+           {{"--tls-cert", "x"}, "tls-cert: alone, limit --tls-cert and --tls-key together"},
+           {{"--tls-key", "x"}, "tls-key: alone, limit --tls-cert and --tls-key together"},
+           {{"--tls-ca", "x"}, "tls-ca: alone, limit with --tls-cert and --tls-key"},
        }) {
     SCOPED_TRACE(c.flags[1]);
     const auto read = Read(c.flags);
@@ -84,6 +87,15 @@ TEST_F(SettingsTest, AnAddressOpenToTheNetworkMustBeAllowed) {
   ASSERT_FALSE(refused.ok());
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("--allow-unauthenticated"));
   EXPECT_TRUE(Read({"--listen", "client=0.0.0.0:7850", "--allow-unauthenticated"}).ok());
+  // A certificate of one's own says nothing about who calls; an authority for theirs does.
+  const std::vector<const char*> with_tls = {"--tls-cert", "c",        "--tls-key",
+                                             "k",          "--listen", "client=0.0.0.0:7850"};
+  EXPECT_FALSE(Read(with_tls).ok());
+  std::vector<const char*> mutual = with_tls;
+  mutual.insert(mutual.end(), {"--tls-ca", "a"});
+  EXPECT_TRUE(Read(mutual).ok());
+  mutual.insert(mutual.end(), {"--listen", "admin=0.0.0.0:7855"});
+  EXPECT_FALSE(Read(mutual).ok()) << "the admin page speaks plain HTTP";
 }
 
 TEST_F(SettingsTest, ListenersReplaceDefaultsByNameAndOthersServeClientsToo) {

@@ -34,7 +34,8 @@ CacheNodes::CacheNodes(const CacheNodesOptions& options) {
     node->timers = std::make_unique<rpc::Timers>(node->out->queue());
     node->budget = std::make_unique<routing::ByteBudget>(options.rpc_bytes);
     node->forwarder = std::make_unique<routing::PeerForwarder>(
-        node->out->queue(), node->timers.get(), node->budget.get(), &clock);
+        node->out->queue(), node->timers.get(), node->budget.get(), &clock,
+        grpc::InsecureChannelCredentials());
     node->router = std::make_unique<routing::Router>(
         node->replicator.get(), &node->view, node->forwarder.get(), node->timers.get(), &clock);
     node->handler = std::make_unique<service::CacheHandler>(

@@ -1,8 +1,7 @@
-#include "tests/support/fake_cache_node.h"
-
 #include "absl/strings/numbers.h"
 #include "base/status.h"
 #include "rpc/status.h"
+#include "tests/support/fake_cache_node.h"
 
 namespace atoll::test {
 namespace {

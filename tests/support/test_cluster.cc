@@ -208,6 +208,7 @@ ClientOptions TestCluster::client_options() const {
       options.endpoints.push_back(node.client);
     }
   }
+  options.credentials = options_.credentials;
   options.timeout = absl::Seconds(10);  // on a busy machine slow is not wrong
   return options;
 }
@@ -233,6 +234,7 @@ std::unique_ptr<AdminClient> TestCluster::MakeAdminClient() {
 std::unique_ptr<AdminClient> TestCluster::MakeAdminClient(int node) {
   ClientOptions options;
   options.endpoints = {address(node)};
+  options.credentials = options_.credentials;
   options.timeout = absl::Seconds(5);
   auto admin = AdminClient::Create(options);
   EXPECT_TRUE(admin.ok()) << admin.status();

@@ -28,6 +28,8 @@ struct TestClusterOptions {
   bool data_folders = true;
   // For every node.
   std::vector<std::string> flags;
+  // Of every client that the cluster makes, its own questions among them.
+  Credentials credentials;
 };
 
 class TestCluster {

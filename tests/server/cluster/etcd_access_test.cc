@@ -13,6 +13,7 @@
 #include "grpcpp/create_channel.h"
 #include "gtest/gtest.h"
 #include "server/cluster/etcd_coordinator.h"
+#include "tests/support/certificates.h"
 #include "tests/support/child_process.h"
 #include "tests/support/etcd_process.h"
 
@@ -212,25 +213,7 @@ TEST_F(EtcdAccess, AUserWithAPasswordIsLetInAndAnotherIsNot) {
 }
 
 TEST_F(EtcdAccess, TlsWithACertificateOfTheClientsOwn) {
-  const auto run = [&](const std::string& command) {
-    return std::system(absl::StrCat("cd '", folder_, "' && ", command, " >/dev/null 2>&1").c_str());
-  };
-  if (run("openssl version") != 0) GTEST_SKIP() << "NO OPENSSL: nothing tested";
-  ASSERT_EQ(run("openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 "
-                "-subj /CN=test-ca"),
-            0);
-  for (const std::string name : {"server", "client"}) {
-    ASSERT_EQ(run(absl::StrCat("openssl req -newkey rsa:2048 -nodes -keyout ", name, ".key -out ",
-                               name, ".csr -subj /CN=", name)),
-              0);
-    ASSERT_EQ(run(absl::StrCat("printf 'subjectAltName=IP:127.0.0.1,DNS:localhost' > ext && "
-                               "openssl x509 -req -in ",
-                               name,
-                               ".csr -CA ca.pem -CAkey ca.key "
-                               "-CAcreateserial -days 2 -extfile ext -out ",
-                               name, ".pem")),
-              0);
-  }
+  if (!test::MakeCertificates(folder_)) GTEST_SKIP() << "NO OPENSSL: nothing tested";
   START_ETCD_OR_SKIP({.certificate = folder_ + "/server.pem",
                       .key = folder_ + "/server.key",
                       .client_ca = folder_ + "/ca.pem"});
