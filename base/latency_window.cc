@@ -19,7 +19,7 @@ size_t LatencyWindow::BucketOf(uint64_t micros) {
   if (micros < 8) {
     return micros;
   }
-  const int top = std::bit_width(micros) - 1;  // 3..31
+  const int top = static_cast<int>(std::bit_width(micros)) - 1;  // 3..31
   return 8 + static_cast<size_t>(top - 3) * 8 + ((micros >> (top - 3)) & 7);
 }
 

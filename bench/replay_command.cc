@@ -1,5 +1,6 @@
 #include "bench/replay_command.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -69,8 +70,10 @@ void RunReplay(Flags& flags) {
     const absl::Time start = absl::Now();
     flags.replay.progress = [&](uint64_t done, uint64_t hits) {
       progress.Update(done, absl::StrFormat("hit ratio %4.1f%%  %.0f requests/s",
-                                            done == 0 ? 0.0 : 100.0 * hits / done,
-                                            done / absl::ToDoubleSeconds(absl::Now() - start)));
+                                            100.0 * static_cast<double>(hits) /
+                                                static_cast<double>(std::max<uint64_t>(done, 1)),
+                                            static_cast<double>(done) /
+                                                absl::ToDoubleSeconds(absl::Now() - start)));
     };
     ClientTarget target(**client, flags.connection.ns, std::nullopt);
     result = Replay(*trace, flags.replay, target);

@@ -149,6 +149,7 @@ absl::StatusOr<PeerLoadResult> RunPeerLoad(const PeerLoadOptions& options) {
   }
   const Window window = Window::After(NowNanos(), options.warmup, options.duration);
   std::vector<std::thread> threads;
+  threads.reserve(workers.size());
   for (Worker& worker : workers) {
     threads.emplace_back(
         [&options, &window, &worker] { worker.status = Work(options, window, worker); });
@@ -199,6 +200,7 @@ absl::Status FillPeer(const PeerLoadOptions& options) {
       names.push_back(absl::StrCat(options.key_prefix, WorkloadKey(i)));
     }
     std::vector<PeerItem> items;
+    items.reserve(names.size());
     for (const std::string& name : names) items.push_back({name, value});
     if (absl::Status stored = (*connection)->SetMany(items, options.ttl_seconds); !stored.ok()) {
       return stored;
