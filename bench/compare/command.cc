@@ -31,7 +31,6 @@ struct Flags {
   double seconds = 0;
   uint64_t keys = 1'000'000;
   std::vector<std::string> only;
-  bool no_extras = false;
   std::string json;
   std::string markdown;
   bool quiet = false;
@@ -46,9 +45,12 @@ Effort EffortOf(const Flags& flags) {
           .trial = absl::Seconds(seconds / 3)};
 }
 
+// Of --quick, from its start to the last round of the last load: the rest is left to it.
+constexpr absl::Duration kQuickTime = absl::Seconds(165);
+
 // Everybody who takes part, up and filled, Atoll first. They run side by side, and one at a time is
 // under load.
-absl::StatusOr<Contenders> StartAll(const CompareSizes& sizes, Progress& progress) {
+absl::StatusOr<Contenders> StartAll(const CompareSizes& sizes, bool quick, Progress& progress) {
   Contenders all;
   progress.Update(0, "atoll");
   absl::StatusOr<std::unique_ptr<Contender>> atoll = StartAtoll(sizes);
@@ -64,6 +66,31 @@ absl::StatusOr<Contenders> StartAll(const CompareSizes& sizes, Progress& progres
     if (!peers.ok()) return peers.status();
     for (std::unique_ptr<Contender>& peer : *peers) all.push_back(std::move(peer));
   }
+  if (quick) return all;
+  progress.Update(all.size(), "atoll-tls");
+  absl::StatusOr<std::unique_ptr<Contender>> tls = StartAtollWithTls(sizes);
+  if (tls.ok()) {
+    all.push_back(*std::move(tls));
+  } else {
+    std::fprintf(stderr, "No rows with TLS: %s\n", tls.status().ToString().c_str());
+  }
+  return all;
+}
+
+absl::StatusOr<Contenders> StartClusters(const CompareSizes& sizes) {
+  Contenders clusters;
+  for (const int replication_factor : {1, 2}) {
+    absl::StatusOr<std::unique_ptr<Contender>> cluster = StartCluster(sizes, replication_factor);
+    if (!cluster.ok()) return cluster.status();
+    clusters.push_back(*std::move(cluster));
+  }
+  return clusters;
+}
+
+std::vector<Contender*> Pointers(const Contenders& contenders) {
+  std::vector<Contender*> all;
+  all.reserve(contenders.size());
+  for (const std::unique_ptr<Contender>& one : contenders) all.push_back(one.get());
   return all;
 }
 
@@ -85,26 +112,80 @@ double LoadAverage() {
   return getloadavg(&average, 1) == 1 ? average : 0;
 }
 
-absl::StatusOr<std::vector<LoadSpec>> LoadsOf(const Flags& flags) {
-  std::vector<LoadSpec> wanted;
-  for (const LoadSpec& load : CompareLoads()) {
-    if (flags.only.empty() ||
-        std::find(flags.only.begin(), flags.only.end(), load.name) != flags.only.end()) {
-      wanted.push_back(load);
+// Of the command's two parts, what was asked for.
+struct Plan {
+  std::vector<LoadSpec> against_peers;
+  std::vector<LoadSpec> on_clusters;
+};
+
+absl::StatusOr<Plan> PlanOf(const Flags& flags) {
+  Plan plan;
+  std::vector<std::string> names;
+  const auto take = [&](const std::vector<LoadSpec>& loads, bool by_default,
+                        std::vector<LoadSpec>& wanted) {
+    for (const LoadSpec& load : loads) {
+      names.push_back(load.name);
+      const bool named =
+          std::find(flags.only.begin(), flags.only.end(), load.name) != flags.only.end();
+      if (named || (flags.only.empty() && by_default)) wanted.push_back(load);
     }
-  }
-  if (!flags.only.empty() && wanted.size() != flags.only.size()) {
-    std::vector<std::string> names;
-    for (const LoadSpec& load : CompareLoads()) names.push_back(load.name);
+  };
+  take(CompareLoads(), true, plan.against_peers);
+  take(ClusterLoads(), !flags.quick, plan.on_clusters);
+  if (!flags.only.empty() &&
+      plan.against_peers.size() + plan.on_clusters.size() != flags.only.size()) {
     return absl::InvalidArgumentError(absl::StrCat("--only ", absl::StrJoin(flags.only, " "),
                                                    ": the loads are ", absl::StrJoin(names, ", ")));
   }
-  return wanted;
+  return plan;
+}
+
+// Runs the loads on the contenders and hands the rows of each to `add`. Where `end` is finite, the
+// time until then is shared out among the loads.
+absl::Status RunLoads(const std::vector<LoadSpec>& loads, const Contenders& contenders,
+                      Effort effort, absl::Time end, CompareReport& report,
+                      void (CompareReport::*add)(const std::vector<Row>&)) {
+  const std::vector<Contender*> all = Pointers(contenders);
+  for (size_t i = 0; i < loads.size(); ++i) {
+    const absl::Time now = absl::Now();
+    effort.until = now + (end - now) / static_cast<int64_t>(loads.size() - i);
+    const absl::StatusOr<std::vector<Row>> rows = CompareUnder(loads[i], all, effort);
+    if (!rows.ok()) return rows.status();
+    (report.*add)(*rows);
+    absl::PrintF("%s\n", report.last_line());
+    std::fflush(stdout);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CompareAll(const Flags& flags, const Plan& plan, const CompareSizes& sizes,
+                        CompareReport& report) {
+  const absl::Time end = flags.quick ? absl::Now() + kQuickTime : absl::InfiniteFuture();
+  const Effort effort = EffortOf(flags);
+  if (!plan.against_peers.empty()) {
+    absl::StatusOr<Contenders> contenders = [&] {
+      Progress progress("fill   ", flags.quick ? 6 : 7, flags.quiet);
+      return StartAll(sizes, flags.quick, progress);
+    }();
+    if (!contenders.ok()) return contenders.status();
+    absl::PrintF("%s\n", CompareReport::HeadLine());
+    std::fflush(stdout);
+    if (absl::Status run =
+            RunLoads(plan.against_peers, *contenders, effort, end, report, &CompareReport::Add);
+        !run.ok()) {
+      return run;
+    }
+  }
+  if (plan.on_clusters.empty()) return absl::OkStatus();
+  // The others have ended: three nodes and their load are enough for a machine.
+  const absl::StatusOr<Contenders> clusters = StartClusters(sizes);
+  if (!clusters.ok()) return clusters.status();
+  return RunLoads(plan.on_clusters, *clusters, effort, end, report, &CompareReport::AddCluster);
 }
 
 void RunCompare(const Flags& flags) {
-  const absl::StatusOr<std::vector<LoadSpec>> loads = LoadsOf(flags);
-  if (!loads.ok()) Fail(kCommand, loads.status());
+  const absl::StatusOr<Plan> plan = PlanOf(flags);
+  if (!plan.ok()) Fail(kCommand, plan.status());
   const CompareSizes sizes{.keys = flags.keys};
   const Effort effort = EffortOf(flags);
   const double busy = LoadAverage();
@@ -118,23 +199,9 @@ void RunCompare(const Flags& flags) {
     std::fprintf(stderr, "The machine is busy with something else: the figures will be off.\n");
   }
   std::fflush(stdout);
-  absl::StatusOr<Contenders> contenders = [&] {
-    Progress progress("fill   ", 6, flags.quiet);
-    return StartAll(sizes, progress);
-  }();
-  if (!contenders.ok()) Fail(kCommand, contenders.status());
-  std::vector<Contender*> all;
-  for (const std::unique_ptr<Contender>& one : *contenders) all.push_back(one.get());
-
-  absl::PrintF("%s\n", CompareReport::HeadLine());
-  std::fflush(stdout);
   CompareReport report;
-  for (const LoadSpec& load : *loads) {
-    const absl::StatusOr<std::vector<Row>> rows = CompareUnder(load, all, effort);
-    if (!rows.ok()) Fail(kCommand, rows.status());
-    report.Add(*rows);
-    absl::PrintF("%s\n", report.last_line());
-    std::fflush(stdout);
+  if (absl::Status compared = CompareAll(flags, *plan, sizes, report); !compared.ok()) {
+    Fail(kCommand, compared);
   }
   if (!flags.json.empty()) {
     if (absl::Status written = WriteJson(flags.json, report.Json()); !written.ok()) {
@@ -159,8 +226,10 @@ void AddCompareCommand(CLI::App& app) {
       "Starts all servers itself, on free ports of 127.0.0.1, and ends them. A ratio above 1 says\n"
       "that Atoll is faster. Loads: blocking_64, async_256, async_1024, multiget_100, "
       "multiset_100,\n"
-      "lone_1, value_1m; what they are, and what stands in the rows: bench/README.md.");
-  command->add_flag("--quick", flags->quick, "Fewer and shorter runs: within three minutes");
+      "lone_1, value_1m; without --quick also Atoll with TLS, and cluster_get, cluster_get90,\n"
+      "cluster_set on three nodes. What they are: bench/README.md.");
+  command->add_flag("--quick", flags->quick,
+                    "Fewer and shorter runs, in three minutes, and only against the others");
   command->add_option("--rounds", flags->rounds, "Interleaved runs of each load (5; quick 3)")
       ->check(CLI::Range(1, 100));
   command->add_option("--seconds", flags->seconds, "Length of a run (3; quick 0.7)")

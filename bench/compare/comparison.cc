@@ -16,17 +16,17 @@ absl::Status Named(const absl::Status& status, const LoadSpec& load, const Conte
 absl::StatusOr<Setup> BestOf(const std::vector<Setup>& setups, const LoadSpec& load,
                              Contender& contender, absl::Duration trial) {
   if (setups.size() == 1) return setups[0];
-  const Setup* best = nullptr;
-  double most = 0;
-  for (const Setup& setup : setups) {
-    const absl::StatusOr<Measurement> tried = contender.Measure(load, setup, trial);
+  size_t best = 0;
+  double most = -1;
+  for (size_t i = 0; i < setups.size(); ++i) {
+    const absl::StatusOr<Measurement> tried = contender.Measure(load, setups[i], trial);
     if (!tried.ok()) return Named(tried.status(), load, contender);
-    if (best == nullptr || tried->Score(load) > most) {
+    if (tried->Score(load) > most) {
       most = tried->Score(load);
-      best = &setup;
+      best = i;
     }
   }
-  return *best;
+  return setups[best];
 }
 
 struct Entry {
@@ -52,6 +52,7 @@ Spread SpreadOf(const std::vector<double>& values) {
 
 Spread Row::Of(double Measurement::*member) const {
   std::vector<double> values;
+  values.reserve(measured.size());
   for (const Measurement& one : measured) values.push_back(one.*member);
   return SpreadOf(values);
 }
@@ -76,7 +77,10 @@ absl::StatusOr<std::vector<Row>> CompareUnder(const LoadSpec& load,
     Row row{.load = load.name, .contender = contender->name(), .setup = best->name};
     entries.push_back({contender, *std::move(best), std::move(row)});
   }
+  absl::Duration one_round;
   for (int round = 0; round < effort.rounds; ++round) {
+    const absl::Time begin = absl::Now();
+    if (round > 0 && begin + one_round > effort.until) break;
     for (size_t i = 0; i < entries.size(); ++i) {
       Entry& entry = entries[(i + static_cast<size_t>(round)) % entries.size()];
       const absl::StatusOr<Measurement> one =
@@ -85,8 +89,10 @@ absl::StatusOr<std::vector<Row>> CompareUnder(const LoadSpec& load,
       entry.row.scores.push_back(one->Score(load));
       entry.row.measured.push_back(*one);
     }
+    one_round = absl::Now() - begin;
   }
   std::vector<Row> rows;
+  rows.reserve(entries.size());
   for (Entry& entry : entries) rows.push_back(std::move(entry.row));
   return rows;
 }

@@ -42,6 +42,8 @@ struct Effort {
   absl::Duration duration = absl::Seconds(3);
   // Of each setup that is tried, when there are several.
   absl::Duration trial = absl::Seconds(1);
+  // No further round is begun after it, so long as there was one.
+  absl::Time until = absl::InfiniteFuture();
 };
 
 // A row for each contender that has a part in the load, in their order. Each round runs all of

@@ -54,6 +54,12 @@ using Contenders = std::vector<std::unique_ptr<Contender>>;
 
 // One standalone node, and the client library with its defaults.
 absl::StatusOr<std::unique_ptr<Contender>> StartAtoll(const CompareSizes& sizes);
+// The same with TLS, both sides showing certificates, which the program openssl makes.
+absl::StatusOr<std::unique_ptr<Contender>> StartAtollWithTls(const CompareSizes& sizes);
+
+// Three nodes with their etcd, and the client library; `server_cpu_us` is of all three together.
+absl::StatusOr<std::unique_ptr<Contender>> StartCluster(const CompareSizes& sizes,
+                                                        int replication_factor);
 
 // memcached or Redis, a server for each number of threads. First the contender that ratios are
 // formed with; behind it further ways to use the same servers, in rows of their own: connections

@@ -1,3 +1,5 @@
+#include <cstdlib>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -5,6 +7,7 @@
 #include "bench/client_load_target.h"
 #include "bench/compare/contender.h"
 #include "bench/compare/cpu_meter.h"
+#include "bench/compare/temporary_folder.h"
 #include "bench/load.h"
 #include "client/include/atoll/client.h"
 
@@ -23,9 +26,11 @@ WorkloadOptions LargeValues(const CompareSizes& sizes) {
 
 class AtollContender final : public Contender {
  public:
-  AtollContender(const CompareSizes& sizes, PeerServer server, std::unique_ptr<Client> client)
-      : sizes_(sizes),
-        server_(std::move(server)),
+  AtollContender(std::string name, const CompareSizes& sizes, std::vector<PeerServer> nodes,
+                 std::unique_ptr<Client> client)
+      : name_(std::move(name)),
+        sizes_(sizes),
+        nodes_(std::move(nodes)),
         client_(std::move(client)),
         target_(*client_, absl::Seconds(30), absl::Seconds(sizes.ttl_seconds)) {}
 
@@ -34,12 +39,14 @@ class AtollContender final : public Contender {
     return Fill(LargeValues(sizes_), target_, nullptr);
   }
 
-  std::string name() const override { return "atoll"; }
+  std::string name() const override { return name_; }
   std::vector<Setup> Setups(const LoadSpec&) const override { return {{.name = "defaults"}}; }
 
   absl::StatusOr<Measurement> Measure(const LoadSpec& load, const Setup&,
                                       absl::Duration duration) override {
-    CpuMeter cpu({server_.process->pid(), 0});
+    std::vector<pid_t> pids = {0};
+    for (const PeerServer& node : nodes_) pids.push_back(node.process->pid());
+    CpuMeter cpu(std::move(pids));
     LoadOptions options{.workload = load.large ? LargeValues(sizes_) : SmallValues(sizes_),
                         .outstanding = load.outstanding,
                         .async = load.async,
@@ -47,7 +54,7 @@ class AtollContender final : public Contender {
                         .duration = duration,
                         .at_begin = [&] { cpu.Begin(); },
                         .at_end = [&] { cpu.End(); }};
-    options.workload.read_share = load.read ? 1 : 0;
+    options.workload.read_share = load.read_share;
     options.workload.batch = load.batch;
     const LoadResult result = RunLoad(options, target_);
     if (!result.first_error.ok()) return result.first_error;
@@ -55,38 +62,118 @@ class AtollContender final : public Contender {
       return absl::InternalError(absl::StrCat(result.errors, " errors, ", result.hits, " hits of ",
                                               result.reads, " reads"));
     }
-    const Histogram& latency = load.read ? result.read_latency : result.write_latency;
+    const Histogram& latency = load.reads() ? result.read_latency : result.write_latency;
     const auto keys = static_cast<double>(result.keys);
+    const absl::Duration nodes =
+        std::accumulate(cpu.taken().begin() + 1, cpu.taken().end(), absl::ZeroDuration());
     return Measurement{
         .keys_per_second = result.keys_per_second(),
         .p50_us = absl::ToDoubleMicroseconds(latency.Quantile(0.5)),
         .p99_us = absl::ToDoubleMicroseconds(latency.Quantile(0.99)),
-        .server_cpu_us = absl::ToDoubleMicroseconds(cpu.taken()[0]) / keys,
-        .client_cpu_us = absl::ToDoubleMicroseconds(cpu.taken()[1]) / keys,
+        .server_cpu_us = absl::ToDoubleMicroseconds(nodes) / keys,
+        .client_cpu_us = absl::ToDoubleMicroseconds(cpu.taken()[0]) / keys,
     };
   }
 
  private:
+  const std::string name_;
   const CompareSizes sizes_;
-  const PeerServer server_;
+  const std::vector<PeerServer> nodes_;
   const std::unique_ptr<Client> client_;
   ClientLoadTarget target_;
+};
+
+// Of nodes that are up: a client of them, and every key stored.
+absl::StatusOr<std::unique_ptr<Contender>> Filled(std::string name, const CompareSizes& sizes,
+                                                  std::vector<PeerServer> nodes,
+                                                  Credentials credentials) {
+  ClientOptions options{.credentials = std::move(credentials)};
+  for (const PeerServer& node : nodes) {
+    options.endpoints.push_back(absl::StrCat("127.0.0.1:", node.port));
+  }
+  absl::StatusOr<std::unique_ptr<Client>> client = Client::Create(options);
+  if (!client.ok()) return client.status();
+  if (absl::Status up = (*client)->WaitUntilReady(absl::Now() + absl::Seconds(20)); !up.ok()) {
+    return up;
+  }
+  auto contender = std::make_unique<AtollContender>(std::move(name), sizes, std::move(nodes),
+                                                    *std::move(client));
+  if (absl::Status filled = contender->FillAll(); !filled.ok()) return filled;
+  return contender;
+}
+
+absl::StatusOr<std::unique_ptr<Contender>> StartNode(std::string name, const CompareSizes& sizes,
+                                                     const std::vector<std::string>& flags,
+                                                     Credentials credentials) {
+  absl::StatusOr<PeerServer> server = StartAtolld(kMemory, 0, flags);
+  if (!server.ok()) return server.status();
+  std::vector<PeerServer> nodes;
+  nodes.push_back(*std::move(server));
+  return Filled(std::move(name), sizes, std::move(nodes), std::move(credentials));
+}
+
+// cert.pem, signed by itself, and key.pem.
+bool MakeCertificate(const TemporaryFolder& folder) {
+  return std::system(absl::StrCat("cd '", folder.path(),
+                                  "' && openssl req -x509 -newkey rsa:2048 -nodes -days 2 "
+                                  "-subj /CN=atoll -addext subjectAltName=IP:127.0.0.1 "
+                                  "-keyout key.pem -out cert.pem >/dev/null 2>&1")
+                         .c_str()) == 0;
+}
+
+// Its etcd lives as long as it does.
+class ClusterContender final : public Contender {
+ public:
+  ClusterContender(std::unique_ptr<TemporaryFolder> folder, PeerServer etcd,
+                   std::unique_ptr<Contender> nodes)
+      : folder_(std::move(folder)), etcd_(std::move(etcd)), nodes_(std::move(nodes)) {}
+
+  std::string name() const override { return nodes_->name(); }
+  std::vector<Setup> Setups(const LoadSpec& load) const override { return nodes_->Setups(load); }
+  absl::StatusOr<Measurement> Measure(const LoadSpec& load, const Setup& setup,
+                                      absl::Duration duration) override {
+    return nodes_->Measure(load, setup, duration);
+  }
+
+ private:
+  const std::unique_ptr<TemporaryFolder> folder_;
+  const PeerServer etcd_;
+  const std::unique_ptr<Contender> nodes_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Contender>> StartAtoll(const CompareSizes& sizes) {
-  absl::StatusOr<PeerServer> server = StartAtolld(kMemory, 0);
-  if (!server.ok()) return server.status();
-  absl::StatusOr<std::unique_ptr<Client>> client =
-      Client::Create({.endpoints = {absl::StrCat("127.0.0.1:", server->port)}});
-  if (!client.ok()) return client.status();
-  if (absl::Status up = (*client)->WaitUntilReady(absl::Now() + absl::Seconds(20)); !up.ok()) {
-    return up;
+  return StartNode("atoll", sizes, {}, {});
+}
+
+absl::StatusOr<std::unique_ptr<Contender>> StartAtollWithTls(const CompareSizes& sizes) {
+  const TemporaryFolder folder;
+  if (!MakeCertificate(folder)) return absl::NotFoundError("openssl made no certificate");
+  const std::string cert = folder.path() + "/cert.pem";
+  const std::string key = folder.path() + "/key.pem";
+  return StartNode("atoll-tls", sizes, {"--tls-cert", cert, "--tls-key", key, "--tls-ca", cert},
+                   {.tls = true, .ca_file = cert, .certificate_file = cert, .key_file = key});
+}
+
+absl::StatusOr<std::unique_ptr<Contender>> StartCluster(const CompareSizes& sizes,
+                                                        int replication_factor) {
+  auto folder = std::make_unique<TemporaryFolder>();
+  absl::StatusOr<PeerServer> etcd = StartEtcd(folder->path() + "/etcd");
+  if (!etcd.ok()) return etcd.status();
+  std::vector<PeerServer> nodes;
+  for (int i = 1; i <= 3; ++i) {
+    absl::StatusOr<PeerServer> node = StartAtolld(
+        kMemory / 2, 0,
+        {"--node-name", absl::StrCat("n", i), "--etcd", absl::StrCat("127.0.0.1:", etcd->port),
+         "--replication-factor", absl::StrCat(replication_factor), "--initial-nodes", "3"});
+    if (!node.ok()) return node.status();
+    nodes.push_back(*std::move(node));
   }
-  auto contender = std::make_unique<AtollContender>(sizes, *std::move(server), *std::move(client));
-  if (absl::Status filled = contender->FillAll(); !filled.ok()) return filled;
-  return contender;
+  auto filled = Filled(absl::StrCat("rf", replication_factor), sizes, std::move(nodes), {});
+  if (!filled.ok()) return filled.status();
+  return std::make_unique<ClusterContender>(std::move(folder), *std::move(etcd),
+                                            *std::move(filled));
 }
 
 }  // namespace atoll::bench

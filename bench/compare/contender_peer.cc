@@ -50,7 +50,7 @@ class PeerContender final : public Contender {
 
 std::vector<Setup> PeerContender::Setups(const LoadSpec& load) const {
   if (use_ == Use::kAutoPipeline && (load.async || load.outstanding == 1)) return {};
-  if (use_ == Use::kMset && load.read) return {};
+  if (use_ == Use::kMset && load.reads()) return {};
   std::vector<Setup> setups;
   for (const auto& [threads, server] : *servers_) {
     for (Setup& setup : SetupsOfThreads(load, threads)) setups.push_back(std::move(setup));
@@ -81,7 +81,7 @@ std::vector<Setup> PeerContender::SetupsOfThreads(const LoadSpec& load, int thre
       continue;
     }
     add(connections, {}, "");
-    if (!load.read && kind_ == PeerKind::kMemcached && name_ == PeerName(kind_)) {
+    if (!load.reads() && kind_ == PeerKind::kMemcached && name_ == PeerName(kind_)) {
       add(connections, {.write_style = WriteStyle::kQuiet}, ", quiet");
     }
   }
@@ -91,7 +91,7 @@ std::vector<Setup> PeerContender::SetupsOfThreads(const LoadSpec& load, int thre
 PeerLoadOptions PeerContender::LoadFor(const LoadSpec& load, const Setup& setup) const {
   const int each = static_cast<int>(load.OutstandingKeys()) / setup.connections;
   int batch = static_cast<int>(load.batch);
-  if (kind_ == PeerKind::kMemcached && load.async && load.read && !load.large) {
+  if (kind_ == PeerKind::kMemcached && load.async && load.reads() && !load.large) {
     batch = kMultiGetKeys;
   }
   return {.kind = kind_,
@@ -99,7 +99,7 @@ PeerLoadOptions PeerContender::LoadFor(const LoadSpec& load, const Setup& setup)
           .connections = setup.connections,
           .round_keys = each,
           .batch = batch,
-          .read = load.read,
+          .read = load.reads(),
           .write_style = setup.write_style,
           .keys = load.large ? sizes_.large_keys : sizes_.keys,
           .key_prefix = load.large ? kLargePrefix : "",
@@ -121,7 +121,7 @@ absl::StatusOr<Measurement> PeerContender::Measure(const LoadSpec& load, const S
           : RunPeerLoad(options);
   if (!result.ok()) return result.status();
   // A multi-get that names a key twice may answer it once.
-  if (result->keys == 0 || (load.read && result->hits < result->keys * 98 / 100)) {
+  if (result->keys == 0 || (load.reads() && result->hits < result->keys * 98 / 100)) {
     return absl::InternalError(
         absl::StrCat(base::AsAbsl(name_), ": ", result->hits, " hits of ", result->keys));
   }

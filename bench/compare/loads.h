@@ -12,7 +12,7 @@ struct LoadSpec {
   // Operations outstanding, and keys in each.
   uint32_t outstanding = 1;
   uint32_t batch = 1;
-  bool read = true;
+  double read_share = 1;
   // Atoll: asynchronous instead of a blocking thread for each operation. Others: over few
   // connections instead of a connection and a thread for each.
   bool async = false;
@@ -22,10 +22,13 @@ struct LoadSpec {
   bool by_latency = false;
 
   uint32_t OutstandingKeys() const { return outstanding * batch; }
+  bool reads() const { return read_share >= 0.5; }
 };
 
 // blocking_64, async_256, async_1024, multiget_100, multiset_100, lone_1, value_1m.
 const std::vector<LoadSpec>& CompareLoads();
+// cluster_get, cluster_get90, cluster_set: Atoll alone, on three nodes.
+const std::vector<LoadSpec>& ClusterLoads();
 
 // Of the keys; names of large ones begin with kLargePrefix.
 struct CompareSizes {

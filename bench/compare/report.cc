@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/strings.h"
 
 namespace atoll::bench {
 namespace {
@@ -76,19 +77,41 @@ void CompareReport::Add(const std::vector<Row>& rows) {
                                rows[0].Of(&Measurement::p50_us).median, others);
 }
 
-void CompareReport::AddExtra(nlohmann::json row, std::string markdown) {
-  rows_.push_back(std::move(row));
-  extra_ += markdown;
+void CompareReport::AddCluster(const std::vector<Row>& rows) {
+  const auto cpu_of = [](const Row& row) { return row.Of(&Measurement::server_cpu_us).median; };
+  const double one = cpu_of(rows.front());
+  last_line_ = rows.front().load;
+  for (const Row& row : rows) {
+    rows_.push_back(RowJson(row, RatioOf(rows.front(), row)));
+    const double nodes = cpu_of(row);
+    const double client = row.Of(&Measurement::client_cpu_us).median;
+    const double rate = row.Of(&Measurement::keys_per_second).median;
+    absl::StrAppendFormat(&cluster_table_,
+                          "| %s | %s | %.0f | %.1f | %.2f | %.2f | %.2f | %.2f |\n", row.load,
+                          row.contender, rate, row.Of(&Measurement::p50_us).median, client, one,
+                          nodes - one, nodes / one);
+    absl::StrAppendFormat(&last_line_, "  %s: %.0f keys/s, nodes %.2f us/key", row.contender, rate,
+                          nodes);
+  }
 }
 
 std::string CompareReport::Markdown(const std::string& about) const {
+  const auto table = [](std::string_view head, int columns, const std::string& lines) {
+    if (lines.empty()) return std::string();
+    std::string rule = "|";
+    for (int i = 0; i < columns; ++i) rule += "---|";
+    return absl::StrCat("\n", base::AsAbsl(head), "\n", rule, "\n", lines);
+  };
   return absl::StrCat(
-      about,
-      "\n\n| load | against memcached | against Redis | against others |\n|---|---|---|---|\n",
-      ratio_table_,
-      "\n| load | cache | best setup | keys/s | p50 us | p99 us | server CPU us/key | client CPU "
-      "us/key | Atoll against it |\n|---|---|---|---|---|---|---|---|---|\n",
-      row_table_, extra_);
+      about, "\n",
+      table("| load | against memcached | against Redis | against others |", 4, ratio_table_),
+      table(
+          "| load | cache | best setup | keys/s | p50 us | p99 us | server CPU us/key | client CPU "
+          "us/key | Atoll against it |",
+          9, row_table_),
+      table("| three nodes | copies | keys/s | p50 us | client CPU us/key | primaries | replicas | "
+            "nodes against RF 1 |",
+            8, cluster_table_));
 }
 
 absl::Status WriteMarkdown(const std::string& path, const std::string& text) {

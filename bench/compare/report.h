@@ -16,14 +16,14 @@ class CompareReport {
  public:
   // Rows of one load, Atoll's first; those named `memcached` and `redis` make its ratios.
   void Add(const std::vector<Row>& rows);
-  // A row of its own kind, and its line in a table of such.
-  void AddExtra(nlohmann::json row, std::string markdown);
+  // Rows of one load on clusters: that of RF 1, then that of RF 2.
+  void AddCluster(const std::vector<Row>& rows);
 
   // {"ratios": [{"load", "vs_memcached", "vs_redis"}], "rows": [...]}
   nlohmann::json Json() const { return {{"ratios", ratios_}, {"rows", rows_}}; }
   // `about` stands before the tables: machine, sizes, rounds.
   std::string Markdown(const std::string& about) const;
-  // The line of the last Add, for a terminal.
+  // The line of the last Add or AddCluster, for a terminal.
   const std::string& last_line() const { return last_line_; }
   static std::string HeadLine();
 
@@ -32,7 +32,7 @@ class CompareReport {
   nlohmann::json rows_ = nlohmann::json::array();
   std::string ratio_table_;
   std::string row_table_;
-  std::string extra_;
+  std::string cluster_table_;
   std::string last_line_;
 };
 

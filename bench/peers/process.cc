@@ -89,6 +89,7 @@ absl::StatusOr<PeerServer> StartListening(const std::vector<std::string>& argume
 absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(
     const std::vector<std::string>& arguments) {
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   const int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -188,6 +189,18 @@ absl::StatusOr<PeerServer> StartAtolld(uint64_t memory_bytes, int io_threads,
   }
   arguments.insert(arguments.end(), more.begin(), more.end());
   return StartListening(arguments, *port);
+}
+
+absl::StatusOr<PeerServer> StartEtcd(const std::string& folder) {
+  absl::StatusOr<uint16_t> port = FreePort();
+  if (!port.ok()) return port.status();
+  absl::StatusOr<std::string> program = FindProgram("etcd");
+  if (!program.ok()) return program.status();
+  const std::string clients = absl::StrCat("http://127.0.0.1:", *port);
+  return StartListening(
+      {*program, "--data-dir", folder, "--listen-client-urls", clients, "--advertise-client-urls",
+       clients, "--listen-peer-urls", "http://127.0.0.1:0", "--log-level", "error"},
+      *port);
 }
 
 absl::StatusOr<PeerServer> StartBareServer(uint64_t memory_bytes, int threads) {

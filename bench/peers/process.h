@@ -56,6 +56,9 @@ absl::StatusOr<PeerServer> StartPeer(PeerKind kind, uint64_t memory_bytes, int t
 absl::StatusOr<PeerServer> StartAtolld(uint64_t memory_bytes, int io_threads,
                                        const std::vector<std::string>& more = {});
 
+// Starts etcd with its data in the folder, and waits until it listens.
+absl::StatusOr<PeerServer> StartEtcd(const std::string& folder);
+
 // Starts this program's own bare-server (bench/bare/server.h).
 absl::StatusOr<PeerServer> StartBareServer(uint64_t memory_bytes, int threads);
 
