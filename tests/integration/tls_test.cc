@@ -79,11 +79,11 @@ TEST_F(TlsTest, NodesAndClientsShowEachOtherCertificates) {
 
 TEST_F(TlsTest, WithoutAnAuthorityOfTheirOwnNodesAskClientsForNothing) {
   Credentials trusting{.tls = true, .ca_file = File("ca.pem")};
-  auto cluster = TestCluster::Start({.standalone = true,
-                                     .data_folders = false,
-                                     .flags = {"--tls-cert=" + File("server.pem"),
-                                               "--tls-key=" + File("server.key")},
-                                     .credentials = trusting});
+  auto cluster = TestCluster::Start(
+      {.standalone = true,
+       .data_folders = false,
+       .flags = {"--tls-cert=" + File("server.pem"), "--tls-key=" + File("server.key")},
+       .credentials = trusting});
   ASSERT_TRUE(cluster.ok());
   EXPECT_EQ(ReadWith(**cluster, trusting), absl::StatusCode::kOk);
   EXPECT_NE(ReadWith(**cluster, {}), absl::StatusCode::kOk);
