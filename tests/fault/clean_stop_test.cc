@@ -6,6 +6,7 @@
 #include <atomic>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "tests/support/ledger.h"
@@ -100,6 +101,32 @@ TEST(CleanStop, TheWholeClusterComesBackWithEveryLiveEntryAndNoneThatIsOld) {
     EXPECT_FALSE(client->Get("short")->found());
     EXPECT_FALSE(client->Get("k", {.ns = "volatile"})->found());
   }
+}
+
+// Stopped again before everything was revived: what nobody asked for yet, and what was on its way
+// from disk, is as good as before.
+TEST(CleanStop, AClusterThatIsStoppedWhileItComesBackLosesNothing) {
+  auto started = TestCluster::Start();
+  ASSERT_TRUE(started.ok());
+  TestCluster& cluster = **started;
+  Ledger ledger("again/", 3'000, /*padding=*/500);
+  {
+    const auto client = cluster.MakeClient();
+    ASSERT_NE(client, nullptr);
+    for (int key = 0; key < ledger.size(); ++key) ASSERT_TRUE(ledger.Set(*client, key));
+  }
+  ASSERT_EQ(cluster.StopAll().value_or(-1), 0);
+  const std::vector<std::vector<int>> up = {{0}, {1, 2}, {2}, {0, 1, 2}};
+  for (const std::vector<int>& nodes : up) {
+    for (const int node : nodes) ASSERT_TRUE(cluster.Restart(node).ok());
+    ASSERT_EQ(cluster.StopAll().value_or(-1), 0);
+  }
+  ASSERT_TRUE(cluster.RestartAll().ok());
+  const absl::Status healthy = cluster.WaitHealthy(absl::Minutes(2));
+  ASSERT_TRUE(healthy.ok()) << healthy;
+  const auto client = cluster.MakeClient();
+  ASSERT_NE(client, nullptr);
+  EXPECT_EQ(ledger.CheckAll(*client), "");
 }
 
 TEST(CleanStop, ANodeThatStoppedEarlierDoesNotBringBackWhatItHas) {
