@@ -37,8 +37,8 @@ class DiskTier {
   using LoadDone = absl::AnyInvocable<void(absl::StatusOr<CopyState>)>;
   virtual void Load(base::PartitionId partition, uint32_t reset_epoch, LoadDone done) = 0;
 
-  // The copy on disk is worth nothing any more: it is copied anew from the primary, or the
-  // partition was reset or has left this node.
+  // The copy on disk is worth nothing any more: the process's own is in sync, or the partition was
+  // reset or has left this node.
   virtual void Drop(base::PartitionId partition) = 0;
 };
 

@@ -203,7 +203,8 @@ class Partition {
   void StepDown(const ring::Placement& next, Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void FailWaiters(bool keep_writes, Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void StartEmpty() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Forget(Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void DropFromDisk(Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Forget() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void BecomePrimary(bool fresh, Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void UpdateMembers(bool asks_void) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void MembersChanged(bool asks_void, Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

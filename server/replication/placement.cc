@@ -65,19 +65,21 @@ void Partition::OnPlacement(const ring::PlacementMap& map, const ring::Placement
     } else {
       MembersChanged(asks_void, finish);
     }
+    // From here on it is this process's copy that counts, but where that one comes from disk.
+    if ((fresh || before == Role::kLearner) && load_ == 0) DropFromDisk(finish);
     return;
   }
   // A learner begins anew in each term; an incomplete copy is worth nothing without a primary that
   // goes on with it.
   const bool goes_on = next == Role::kLearner && before == Role::kLearner && !new_term;
   FailWaiters(false, finish);
-  if (!goes_on && before != Role::kNone) Forget(finish);
+  if (!goes_on && before != Role::kNone) Forget();
+  // What a process before left on disk may be all that there is until a learner is in the ISR: the
+  // primary that it is to copy from may be dead, and the map not know it yet.
+  if (before != Role::kNone && before != Role::kLearner) DropFromDisk(finish);
   if (next == Role::kLearner && !goes_on) {
     context_->store->OpenPartition(id_);
     context_->store->RetainTombstones(id_, true);
-    if (before == Role::kNone && context_->disk != nullptr) {
-      finish->Add([disk = context_->disk, id = id_] { disk->Drop(id); });
-    }
   }
   role_ = next;
   if (!rules().r7_copy_before_in_sync && next == Role::kLearner) {
@@ -136,7 +138,12 @@ void Partition::StartEmpty() {
   session_number_ = 0;
 }
 
-void Partition::Forget(Finish* finish) {
+void Partition::DropFromDisk(Finish* finish) {
+  if (context_->disk == nullptr) return;
+  finish->Add([disk = context_->disk, id = id_] { disk->Drop(id); });
+}
+
+void Partition::Forget() {
   context_->store->DropPartition(id_);
   log_.Reset(0);
   requests_.Clear();
@@ -146,9 +153,6 @@ void Partition::Forget(Finish* finish) {
   load_ = 0;
   session_ = 0;
   session_number_ = 0;
-  if (context_->disk != nullptr) {
-    finish->Add([disk = context_->disk, id = id_] { disk->Drop(id); });
-  }
 }
 
 void Partition::BecomePrimary(bool fresh, Finish* finish) {
@@ -165,9 +169,7 @@ void Partition::BecomePrimary(bool fresh, Finish* finish) {
         context_->peers->LastAcknowledged(last_primary_) + context_->options.grace;
   }
   // A revival seats one node (R9). Where several begin together nobody has more than the others.
-  if (fresh && context_->disk != nullptr && placement_.isr.size() > 1) {
-    finish->Add([disk = context_->disk, id = id_] { disk->Drop(id); });
-  } else if (fresh && context_->disk != nullptr) {
+  if (fresh && context_->disk != nullptr && placement_.isr.size() == 1) {
     load_ = ++last_load_;
     finish->Add(
         [disk = context_->disk, id = id_, reset = placement_.reset_epoch, load = load_, this] {

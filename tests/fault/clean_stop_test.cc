@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <atomic>
+#include <filesystem>
 #include <string>
 #include <thread>
 #include <vector>
@@ -104,7 +105,8 @@ TEST(CleanStop, TheWholeClusterComesBackWithEveryLiveEntryAndNoneThatIsOld) {
 }
 
 // Stopped again before everything was revived: what nobody asked for yet, and what was on its way
-// from disk, is as good as before.
+// from disk, is as good as before. Nodes 1 and 2 wait for partitions that node 0 led last, and in
+// the end their copies are all that there is.
 TEST(CleanStop, AClusterThatIsStoppedWhileItComesBackLosesNothing) {
   auto started = TestCluster::Start();
   ASSERT_TRUE(started.ok());
@@ -115,12 +117,16 @@ TEST(CleanStop, AClusterThatIsStoppedWhileItComesBackLosesNothing) {
     ASSERT_NE(client, nullptr);
     for (int key = 0; key < ledger.size(); ++key) ASSERT_TRUE(ledger.Set(*client, key));
   }
+  // Without etcd no ISR shrinks while they stop: each has its backup in it to the end.
+  cluster.etcd().Kill();
   ASSERT_EQ(cluster.StopAll().value_or(-1), 0);
-  const std::vector<std::vector<int>> up = {{0}, {1, 2}, {2}, {0, 1, 2}};
+  ASSERT_TRUE(cluster.etcd().Restart().ok());
+  const std::vector<std::vector<int>> up = {{1, 2}, {2}, {1, 2}};
   for (const std::vector<int>& nodes : up) {
     for (const int node : nodes) ASSERT_TRUE(cluster.Restart(node).ok());
     ASSERT_EQ(cluster.StopAll().value_or(-1), 0);
   }
+  std::filesystem::remove_all(cluster.data_folder(0));
   ASSERT_TRUE(cluster.RestartAll().ok());
   const absl::Status healthy = cluster.WaitHealthy(absl::Minutes(2));
   ASSERT_TRUE(healthy.ok()) << healthy;

@@ -1,6 +1,7 @@
 // A partition whose copy comes from disk is served when all of it is there, and not before.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,7 +27,8 @@ class SlowDisk : public DiskTier {
   void Load(base::PartitionId partition, uint32_t /*reset_epoch*/, LoadDone done) override {
     loads_.emplace_back(partition, std::move(done));
   }
-  void Drop(base::PartitionId /*partition*/) override {}
+  void Drop(base::PartitionId partition) override { ++dropped_[partition]; }
+  int dropped(base::PartitionId partition) { return dropped_[partition]; }
 
   // Ends the oldest load of the partition.
   void Answer(base::PartitionId partition, absl::StatusOr<CopyState> copy) {
@@ -40,6 +42,7 @@ class SlowDisk : public DiskTier {
 
  private:
   std::vector<std::pair<base::PartitionId, LoadDone>> loads_;
+  std::map<base::PartitionId, int> dropped_;
 };
 
 class DiskLoad : public ::testing::Test {
@@ -139,6 +142,29 @@ TEST_F(DiskLoad, AnAnswerThatComesAfterAResetIsNotTheNewCopys) {
   EXPECT_EQ(Get(), "(no primary)");
   disk_.Answer(partition_, absl::NotFoundError("none of this reset epoch"));
   EXPECT_EQ(Get(), "(none)");
+}
+
+// Until a learner is in the ISR, what an earlier process left may be all that there is.
+TEST_F(DiskLoad, WhatIsOnDiskIsDroppedWhenALearnerIsInTheIsrAndNotBefore) {
+  const base::Incarnation self = test::NodeId(0);
+  const base::Incarnation other = test::NodeId(1);
+  map_ = test::MakeSimpleMap({.version = 2, .nodes = 2, .replication_factor = 1, .epoch = 6});
+  ring::Placement& placement = map_.partitions[partition_.value()];
+  placement.primary = other;
+  placement.isr = {other};
+  view_.SetMap(map_);
+  const int before = disk_.dropped(partition_);  // the first map gave it to this node
+  placement.learners = {self};
+  NextTerm();
+  placement.learners.clear();
+  NextTerm();
+  placement.learners = {self};
+  NextTerm();
+  EXPECT_EQ(disk_.dropped(partition_), before);
+  placement.learners.clear();
+  placement.isr.push_back(self);
+  NextTerm();
+  EXPECT_EQ(disk_.dropped(partition_), before + 1);
 }
 
 }  // namespace
