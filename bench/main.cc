@@ -10,6 +10,7 @@
 #include "bench/memory_command.h"
 #include "bench/replay_command.h"
 #include "bench/run_command.h"
+#include "bench/trace_command.h"
 
 int main(int argc, char** argv) {
   CLI::App app("Load generator and measurements for an Atoll cluster");
@@ -21,6 +22,7 @@ int main(int argc, char** argv) {
   atoll::bench::AddMemoryCommand(app);
   atoll::bench::AddReplayCommand(app);
   atoll::bench::AddRunCommand(app);
+  atoll::bench::AddTraceCommand(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

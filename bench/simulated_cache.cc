@@ -1,81 +1,68 @@
 #include "bench/simulated_cache.h"
 
 #include <algorithm>
+#include <string_view>
+
+#include "base/hash.h"
 
 namespace atoll::bench {
+namespace {
 
-SimulatedCache::SimulatedCache(uint64_t capacity)
-    : capacity_(std::max<uint64_t>(capacity, 1)),
-      small_capacity_(std::max<uint64_t>(capacity_ / 10, 1)) {}
-
-void SimulatedCache::Queue::Push(const Entry& entry) {
-  entries.push_back(entry);
-  used += entry.size;
+uint64_t HashOf(uint64_t key) {
+  return base::HashKey("trace", {reinterpret_cast<const char*>(&key), sizeof(key)});
 }
 
-SimulatedCache::Entry SimulatedCache::Queue::Pop() {
-  const Entry entry = entries.front();
-  entries.pop_front();
-  used -= entry.size;
-  return entry;
-}
+}  // namespace
+
+SimulatedCache::SimulatedCache(uint64_t capacity) : capacity_(std::max<uint64_t>(capacity, 1)) {}
 
 bool SimulatedCache::Access(uint64_t key, uint64_t size) {
   if (const auto found = index_.find(key); found != index_.end()) {
-    found->second->hits = static_cast<uint8_t>(std::min(found->second->hits + 1, 3));
+    uint32_t& frequency = found->second->frequency;
+    frequency = std::min(frequency + 1, store::Policy::kMaxFrequency);
     return true;
   }
   if (size > capacity_) return false;
   MakeRoom(size);
-  Queue& queue = ghost_index_.contains(key) ? main_ : small_;
-  queue.Push({.key = key, .size = size});
+  const store::Queue to = store::Policy::Admit(ghost_, HashOf(key), /*proven=*/false);
+  Queue& queue = to == store::Queue::kSmall ? small_ : main_;
+  queue.entries.push_back({.key = key, .size = size});
+  queue.used += size;
   index_[key] = std::prev(queue.entries.end());
   return false;
 }
 
 void SimulatedCache::MakeRoom(uint64_t size) {
+  if (used() + size <= capacity_) return;
+  const uint64_t ghosts = store::Policy::GhostEntries(index_.size(), ghost_.capacity());
+  if (ghosts != ghost_.capacity()) ghost_.Resize(ghosts);
   while (used() + size > capacity_) {
-    if (small_.used > small_capacity_ || main_.entries.empty()) {
-      EvictFromSmall();
+    const bool small = store::Policy::Victim(small_.used, main_.used) == store::Queue::kSmall;
+    // A queue that should give may have nothing to give.
+    if (small ? !small_.entries.empty() : main_.entries.empty()) {
+      Judge(small_, /*small=*/true);
     } else {
-      EvictFromMain();
+      Judge(main_, /*small=*/false);
     }
   }
 }
 
-void SimulatedCache::EvictFromSmall() {
-  Entry entry = small_.Pop();
-  if (entry.hits > 0) {
-    entry.hits = 0;
-    main_.Push(entry);
-    index_[entry.key] = std::prev(main_.entries.end());
+void SimulatedCache::Judge(Queue& from, bool small) {
+  const auto entry = from.entries.begin();
+  from.used -= entry->size;
+  const store::Candidate candidate{.frequency = entry->frequency};
+  const store::Verdict verdict = small ? store::Policy::JudgeSmall(candidate)
+                                       : store::Policy::JudgeMain(candidate, /*least=*/1);
+  if (!verdict.keep) {
+    if (verdict.remember) ghost_.Add(HashOf(entry->key));
+    index_.erase(entry->key);
+    from.entries.erase(entry);
     return;
   }
-  index_.erase(entry.key);
-  Remember(entry);
-}
-
-void SimulatedCache::EvictFromMain() {
-  Entry entry = main_.Pop();
-  if (entry.hits > 0) {
-    --entry.hits;
-    main_.Push(entry);
-    index_[entry.key] = std::prev(main_.entries.end());
-    return;
-  }
-  index_.erase(entry.key);
-}
-
-void SimulatedCache::Remember(const Entry& entry) {
-  if (const auto old = ghost_index_.find(entry.key); old != ghost_index_.end()) {
-    ghost_.used -= old->second->size;
-    ghost_.entries.erase(old->second);
-  }
-  ghost_.Push(entry);
-  ghost_index_[entry.key] = std::prev(ghost_.entries.end());
-  while (ghost_.used > capacity_ - small_capacity_ && !ghost_.entries.empty()) {
-    ghost_index_.erase(ghost_.Pop().key);
-  }
+  Queue& to = verdict.queue == store::Queue::kSmall ? small_ : main_;
+  entry->frequency = verdict.frequency;
+  to.used += entry->size;
+  to.entries.splice(to.entries.end(), from.entries, entry);
 }
 
 }  // namespace atoll::bench

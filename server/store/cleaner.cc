@@ -120,11 +120,10 @@ bool Cleaner::StartCompactionLocked(base::CacheSeconds now) {
 }
 
 void Cleaner::SizeGhostLocked(Shard& shard) {
-  // As many as the main queue holds.
-  const uint64_t wanted = shard.items.load(std::memory_order_relaxed) / 10 * 9;
   base::MutexLock lock(shard.mu);
   const uint64_t have = shard.ghost.capacity();
-  if (have * 3 / 2 >= wanted && have <= wanted * 3 + 1024) return;
+  const uint64_t wanted = Policy::GhostEntries(shard.items.load(std::memory_order_relaxed), have);
+  if (wanted == have) return;
   const uint64_t room = uint64_t{tables_.arena->Available()} * tables_.arena->segment_bytes();
   if (wanted > have && (wanted - have) * 5 > room) return;  // when there is room
   const int64_t before = shard.ghost.bytes();

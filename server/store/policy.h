@@ -37,6 +37,7 @@ struct Verdict {
 class Policy {
  public:
   static constexpr double kSmallShare = 0.1;
+  static constexpr uint32_t kMaxFrequency = 3;
   // Main entries are judged this many segments at a time, of which at most three are kept.
   static constexpr int kMainSegments = 4;
 
@@ -45,6 +46,12 @@ class Policy {
   static Queue Admit(Ghost& ghost, uint64_t hash, bool proven) {
     const bool returned = ghost.Take(hash);
     return proven || returned ? Queue::kMain : Queue::kSmall;
+  }
+  // How many the ghost should remember: as many as the main queue holds. `have` as long as that is
+  // not far off, because a ghost that is resized forgets.
+  static uint64_t GhostEntries(uint64_t items, uint64_t have) {
+    const uint64_t wanted = items / 10 * 9;
+    return have * 3 / 2 >= wanted && have <= wanted * 3 + 1024 ? have : wanted;
   }
   // Which queue has to give.
   static Queue Victim(uint64_t small_bytes, uint64_t main_bytes) {
