@@ -43,6 +43,7 @@ std::unique_ptr<Store> NewStore(uint64_t memory_bytes) {
   options.memory_bytes = memory_bytes;
   options.clock = &base::Clock::Real();
   auto store = *Store::Create(options);
+  store->NameNamespace(kNamespace, "default");
   for (uint32_t p = 0; p < base::kPartitionCount; ++p) {
     store->OpenPartition(base::PartitionId(static_cast<uint16_t>(p)));
     store->SetCommitted(base::PartitionId(static_cast<uint16_t>(p)), base::Version(~uint64_t{0}));

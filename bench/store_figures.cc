@@ -51,6 +51,7 @@ class Bench {
     options.memory_bytes = memory_bytes;
     options.clock = clock;
     store_ = *Store::Create(options);
+    for (const uint16_t ns : {1, 2}) store_->NameNamespace(base::NamespaceId(ns), "default");
     for (uint32_t p = 0; p < base::kPartitionCount; ++p) {
       const base::PartitionId id(static_cast<uint16_t>(p));
       store_->OpenPartition(id);

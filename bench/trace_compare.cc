@@ -64,6 +64,7 @@ absl::StatusOr<double> EngineMissRatio(uint64_t memory_bytes, absl::Span<const T
   base::FakeClock clock;  // nothing expires
   auto store = store::Store::Create({.memory_bytes = memory_bytes, .clock = &clock});
   if (!store.ok()) return store.status();
+  (*store)->NameNamespace(base::NamespaceId(1), "trace");
   for (uint32_t p = 0; p < base::kPartitionCount; ++p) {
     const base::PartitionId id(static_cast<uint16_t>(p));
     (*store)->OpenPartition(id);

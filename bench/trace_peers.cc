@@ -102,8 +102,8 @@ void SampledLruCache::Sample() {
     const bool pooled = std::any_of(pool_.begin(), pool_.end(),
                                     [&](const Pooled& p) { return p.key == entry.key; });
     if (pooled || (pool_.size() == kPool && entry.time >= pool_.front().time)) continue;
-    const auto place =
-        std::find_if(pool_.begin(), pool_.end(), [&](const Pooled& p) { return p.time <= entry.time; });
+    const auto place = std::find_if(pool_.begin(), pool_.end(),
+                                    [&](const Pooled& p) { return p.time <= entry.time; });
     pool_.insert(place, {entry.key, entry.time});
     if (pool_.size() > kPool) pool_.erase(pool_.begin());
   }

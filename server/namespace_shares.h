@@ -1,5 +1,5 @@
-// Tells the store which share of memory each namespace may take, and may not lose, as the
-// namespaces' settings change.
+// Tells the store what each namespace is called, and which share of memory it may take, and may not
+// lose, as the namespaces' settings change.
 //
 // Thread safety: called by the view's thread. Lifetime: a listener of the view, which both borrow
 // outlive.
@@ -20,6 +20,7 @@ class NamespaceShares final : public cluster::ClusterListener {
   void OnNamespaces() override {
     std::vector<store::NamespaceShare> shares;
     for (const cluster::NamespacePtr& ns : view_->namespaces()) {
+      store_->NameNamespace(ns->id, ns->name);
       const uint32_t least = ns->settings.min_memory_percent();
       const uint32_t most = ns->settings.max_memory_percent();
       if (least == 0 && most == 0) continue;

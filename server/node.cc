@@ -407,9 +407,10 @@ absl::Status NodeImpl::Join() {
     listener.set_address(address.address);
   }
   membership_->SetListeners(advertised);
+  // First: entries written before the store knows their namespace's name are larger.
+  membership_->AddListener(shares_.get());
   membership_->AddListener(links_.get());
   membership_->AddListener(replicator_.get());
-  membership_->AddListener(shares_.get());
   if (absl::Status status = membership_->Start(); !status.ok()) return status;
   // Nodes that wait for others to come are up, and not ready.
   if (absl::Status status = membership_->WaitForMap(

@@ -23,6 +23,7 @@ absl::StatusOr<std::unique_ptr<BareEngine>> BareEngine::Create(uint64_t memory_b
   absl::StatusOr<std::unique_ptr<store::Store>> store = store::Store::Create(
       {.memory_bytes = memory_bytes, .cores = threads, .clock = &base::Clock::Real()});
   if (!store.ok()) return store.status();
+  (*store)->NameNamespace(kNamespace, kName);
   for (uint32_t i = 0; i < base::kPartitionCount; ++i) {
     const base::PartitionId partition(static_cast<uint16_t>(i));
     (*store)->OpenPartition(partition);

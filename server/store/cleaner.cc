@@ -231,7 +231,7 @@ Verdict Cleaner::JudgeLocked(Job& job, const Candidate& candidate, Queue from, u
 Cleaner::Fate Cleaner::CleanLocked(Job& job, SegmentId segment, uint32_t offset,
                                    base::CacheSeconds now, uint32_t* bytes) {
   EntryRef entry(tables_.arena->At(segment) + offset);
-  const uint64_t hash = entry.hash();
+  const uint64_t hash = tables_.namespaces.HashOf(entry);
   Partition& p = tables_.OfHash(hash);
   base::MutexLock lock(p.mu);
   *bytes = entry.bytes();
@@ -314,11 +314,12 @@ bool Cleaner::WarmPassLocked(base::CacheSeconds now) {
     if (!tables_.warm_queue.HasRoom()) return true;
     const uint32_t offset = info.warm_upto;
     const EntryRef entry(tables_.arena->At(at.segment) + offset);
-    Partition& p = tables_.OfHash(entry.hash());
+    const uint64_t hash = tables_.namespaces.HashOf(entry);
+    Partition& p = tables_.OfHash(hash);
     base::MutexLock lock(p.mu);
     info.warm_upto += entry.bytes();
-    const Slot* const slot = p.index.Find(
-        entry.hash(), [&](const Slot& candidate) { return candidate.At(at.segment, offset); });
+    const Slot* const slot =
+        p.index.Find(hash, [&](const Slot& candidate) { return candidate.At(at.segment, offset); });
     if (slot == nullptr || slot->frequency() == 0) continue;
     if (Tables::Expired(entry, now) || Tables::Flushed(p, entry.ns(), entry.version())) continue;
     tables_.OfferWarm(entry, p);

@@ -112,6 +112,10 @@ void Engine::RetainTombstones(base::PartitionId partition, bool retain) {
   tables_->ForgetCommitted(p);
 }
 
+void Engine::NameNamespace(base::NamespaceId ns, std::string_view name) {
+  tables_->namespaces.SetName(ns, name);
+}
+
 void Engine::SetShares(absl::Span<const NamespaceShare> shares) {
   tables_->namespaces.SetShares(shares, tables_->options.memory_bytes);
 }

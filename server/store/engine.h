@@ -34,6 +34,7 @@ class Engine final : public Store {
   void SetCommitted(base::PartitionId partition, base::Version committed) override;
   void RetainTombstones(base::PartitionId partition, bool retain) override;
   ScanChunk Scan(base::PartitionId partition, uint64_t cursor, const ScanOptions& options) override;
+  void NameNamespace(base::NamespaceId ns, std::string_view name) override;
   void SetShares(absl::Span<const NamespaceShare> shares) override;
   void SetWarmSink(WarmSink* sink) override;
   bool Maintain() override;

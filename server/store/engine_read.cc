@@ -109,7 +109,7 @@ bool Engine::ScanEntry(Partition& p, const Slot& slot, const ScanOptions& option
   ScannedEntry& out = chunk->entries.emplace_back();
   out.ns = entry.ns();
   out.key = chunk->buffer.Copy(entry.key());
-  out.hash = entry.hash();
+  out.hash = tables_->namespaces.HashOf(entry);
   Found found;
   Read(entry, options.with_values, chunk->buffer, &found);
   out.meta = found.meta;

@@ -34,7 +34,7 @@ bool Engine::Overwrite(Partition& p, Slot* slot, const NewEntry& entry, uint8_t 
   if (info.ttl_class != TtlClassOf(entry.meta.expiry, now)) return false;
   // Read in the small queue: its successor belongs into the main one.
   if (slot->frequency() > 0 && info.queue == Queue::kSmall) return false;
-  old.Write(entry.key, entry.meta, options, now, entry.pieces, nullptr);
+  old.Overwrite(entry.meta, now, entry.pieces);
   slot->set_frequency(0);
   if (p.memory != nullptr) p.memory->tombstones.Forget(entry.key.hash);
   return true;
@@ -54,9 +54,7 @@ bool Engine::Append(Partition& p, Slot* slot, const NewEntry& entry, uint8_t opt
     place = shard.Append(queue, TtlClassOf(entry.meta.expiry, now), bytes, entry.meta.expiry, now,
                          /*from_reserve=*/false);
     if (place.at == nullptr) return false;
-    EntryRef written(place.at);
-    written.WriteHash(entry.key.hash);
-    written.Write(entry.key, entry.meta, options, now, entry.pieces, entry.large.get());
+    EntryRef(place.at).Write(entry.key, entry.meta, options, now, entry.pieces, entry.large.get());
   }
   if (slot != nullptr) tables_->Unlink(p, slot);
   const Slot added(Slot::TagOf(entry.key.hash), 0, place.segment, place.offset);
@@ -77,7 +75,9 @@ Engine::Attempt Engine::TryPut(const NewEntry& entry, base::CacheSeconds now) {
   if (!p.open) return Attempt::kRefused;
   Slot* const slot = tables_->FindSlot(p, entry.key);
   if (IsStale(p, entry.key, slot, entry.meta.version)) return Attempt::kStale;
-  const uint8_t options = EntryRef::OptionsFor(entry.meta, entry.large != nullptr);
+  const bool keeps_hash = slot != nullptr ? tables_->EntryAt(*slot).keeps_hash()
+                                          : !tables_->namespaces.CanHash(entry.key);
+  const uint8_t options = EntryRef::OptionsFor(entry.meta, entry.large != nullptr, keeps_hash);
   if (slot != nullptr && Overwrite(p, slot, entry, options, now)) return Attempt::kApplied;
   return Append(p, slot, entry, options, now) ? Attempt::kApplied : Attempt::kNoRoom;
 }
@@ -151,7 +151,7 @@ Engine::Attempt Engine::TryTouch(const Key& key, const EntryMeta& meta, base::Ca
   EntryRef old = tables_->EntryAt(*slot);
   EntryMeta changed = meta;
   changed.flags = old.flags();
-  const uint8_t options = EntryRef::OptionsFor(changed, old.is_large());
+  const uint8_t options = EntryRef::OptionsFor(changed, old.is_large(), old.keeps_hash());
   if ((old.options() & ~EntryRef::kWasOffered) == options &&
       tables_->segments[slot->segment()].ttl_class == TtlClassOf(meta.expiry, now)) {
     old.set_version(meta.version);

@@ -1,18 +1,21 @@
-// An entry as it lies in a segment: a header of 26 bytes, what its options add, key, value.
+// An entry as it lies in a segment: a header of 18 bytes, what its options add, key, value.
 //
-//   0  hash      8   never changes: who walks a segment finds the partition by it, without a lock
-//   8  version   8
-//  16  expiry    4   seconds since 2020; 0: never
-//  20  lengths   4   key - 1 : 10, inline value : 14, options : 8
-//  24  namespace 2
-//  26  flags 4 (kHasFlags), idle limit 4 and last access 4 (kHasIdle), pointer 8 (kIsLarge), key,
-//      value
+//   0  version   8
+//   8  expiry    4   seconds since 2020; 0: never
+//  12  lengths   4   key - 1 : 10, inline value : 14, options : 8
+//  16  namespace 2
+//  18  hash 8 (kKeepsHash), flags 4 (kHasFlags), idle limit 4 and last access 4 (kHasIdle), pointer
+//  8
+//      (kIsLarge), key, value
 //
-// Entries start at multiples of 8. Everything but the hash is guarded by the mutex of the entry's
-// partition. The hash is kept because the store does not know the names of namespaces that went
-// into it; cleaning and scans need it.
+// Entries start at multiples of 8. Namespace, key and kept hash never change, nor do the options
+// that say where they lie: who walks a segment finds an entry's partition by them, without a lock.
+// Lengths change (a value that is overwritten), and are read and written atomically for that walk;
+// relaxed, because what the walk uses of them stays. The rest is guarded by the mutex of the
+// entry's partition.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
@@ -31,19 +34,21 @@ class EntryRef {
     kHasIdle = 2,
     kIsLarge = 4,
     kWasOffered = 8,  // to the warm sink, since its write
+    kKeepsHash = 16,  // because it cannot be computed anew: see Namespaces::HashOf
   };
-  static constexpr uint32_t kHeaderBytes = 26;
+  static constexpr uint32_t kHeaderBytes = 18;
   static constexpr uint32_t kAlign = 8;
 
   explicit EntryRef(char* at) : at_(at) {}
 
-  uint64_t hash() const { return Load<uint64_t>(0); }
-  base::Version version() const { return base::Version(Load<uint64_t>(8)); }
-  base::CacheSeconds expiry() const { return Load<uint32_t>(16); }
-  base::NamespaceId ns() const { return base::NamespaceId(Load<uint16_t>(24)); }
+  base::Version version() const { return base::Version(Load<uint64_t>(0)); }
+  base::CacheSeconds expiry() const { return Load<uint32_t>(8); }
+  base::NamespaceId ns() const { return base::NamespaceId(Load<uint16_t>(16)); }
   uint8_t options() const { return static_cast<uint8_t>(Lengths() >> 24); }
   bool is_large() const { return (options() & kIsLarge) != 0; }
-  uint32_t flags() const { return (options() & kHasFlags) != 0 ? Load<uint32_t>(26) : 0; }
+  bool keeps_hash() const { return (options() & kKeepsHash) != 0; }
+  uint64_t kept_hash() const { return Load<uint64_t>(kHeaderBytes); }
+  uint32_t flags() const { return (options() & kHasFlags) != 0 ? Load<uint32_t>(FlagsAt()) : 0; }
   uint32_t max_idle() const { return HasIdle() ? Load<uint32_t>(IdleAt()) : 0; }
   base::CacheSeconds last_access() const { return HasIdle() ? Load<uint32_t>(IdleAt() + 4) : 0; }
   LargeValue* large() const { return Load<LargeValue*>(LargeAt()); }
@@ -61,50 +66,43 @@ class EntryRef {
     return {.version = version(), .expiry = expiry(), .max_idle = max_idle(), .flags = flags()};
   }
 
-  void set_version(base::Version version) { Store<uint64_t>(8, version.raw()); }
-  void set_expiry(base::CacheSeconds expiry) { Store<uint32_t>(16, expiry); }
+  void set_version(base::Version version) { Store<uint64_t>(0, version.raw()); }
+  void set_expiry(base::CacheSeconds expiry) { Store<uint32_t>(8, expiry); }
   void set_max_idle(uint32_t seconds) { Store<uint32_t>(IdleAt(), seconds); }
   void set_last_access(base::CacheSeconds now) { Store<uint32_t>(IdleAt() + 4, now); }
-  void set_offered() { Store<uint32_t>(20, Lengths() | uint32_t{kWasOffered} << 24); }
+  void set_offered() { StoreLengths(Lengths() | uint32_t{kWasOffered} << 24); }
 
-  static uint8_t OptionsFor(const EntryMeta& meta, bool large) {
+  static uint8_t OptionsFor(const EntryMeta& meta, bool large, bool keeps_hash) {
     return static_cast<uint8_t>((meta.flags != 0 ? kHasFlags : 0) |
-                                (meta.max_idle != 0 ? kHasIdle : 0) | (large ? kIsLarge : 0));
+                                (meta.max_idle != 0 ? kHasIdle : 0) | (large ? kIsLarge : 0) |
+                                (keeps_hash ? kKeepsHash : 0));
   }
   // Of an entry that is to be written, with alignment.
   static uint32_t BytesFor(size_t key_bytes, uint8_t options, size_t inline_value_bytes) {
-    const size_t extra = ((options & kHasFlags) != 0 ? 4 : 0) +
+    const size_t extra = ((options & kKeepsHash) != 0 ? 8 : 0) +
+                         ((options & kHasFlags) != 0 ? 4 : 0) +
                          ((options & kHasIdle) != 0 ? 8 : 0) + ((options & kIsLarge) != 0 ? 8 : 0);
     return static_cast<uint32_t>(
         (kHeaderBytes + extra + key_bytes + inline_value_bytes + kAlign - 1) / kAlign * kAlign);
   }
 
-  // All of it but the hash; `pieces` are the small value, or none with `large`.
+  // Where no entry is yet; `pieces` are the small value, or none with `large`.
   void Write(const Key& key, const EntryMeta& meta, uint8_t options, base::CacheSeconds now,
              absl::Span<const std::string_view> pieces, LargeValue* large) {
-    size_t value_bytes = 0;
-    for (const std::string_view piece : pieces) value_bytes += piece.size();
-    Store<uint64_t>(8, meta.version.raw());
-    Store<uint32_t>(16, meta.expiry);
-    Store<uint32_t>(20, static_cast<uint32_t>(key.key.size() - 1) |
-                            static_cast<uint32_t>(value_bytes) << 10 | uint32_t{options} << 24);
-    Store<uint16_t>(24, key.ns.value());
-    if ((options & kHasFlags) != 0) Store<uint32_t>(26, meta.flags);
-    if ((options & kHasIdle) != 0) {
-      set_max_idle(meta.max_idle);
-      set_last_access(now);
-    }
+    SetLengths(key.key.size(), options, pieces);
+    Store<uint16_t>(16, key.ns.value());
+    if ((options & kKeepsHash) != 0) Store<uint64_t>(kHeaderBytes, key.hash);
     if ((options & kIsLarge) != 0) Store<LargeValue*>(LargeAt(), large);
-    char* to = at_ + KeyAt();
-    std::memcpy(to, key.key.data(), key.key.size());
-    to += key.key.size();
-    for (const std::string_view piece : pieces) {
-      if (piece.empty()) continue;
-      std::memcpy(to, piece.data(), piece.size());
-      to += piece.size();
-    }
+    std::memcpy(at_ + KeyAt(), key.key.data(), key.key.size());
+    WriteMetaAndValue(meta, now, pieces);
   }
-  void WriteHash(uint64_t hash) { Store<uint64_t>(0, hash); }
+  // The same key, with a small value of the same aligned size and the same options, but for
+  // kWasOffered.
+  void Overwrite(const EntryMeta& meta, base::CacheSeconds now,
+                 absl::Span<const std::string_view> pieces) {
+    SetLengths(key_bytes(), options() & ~kWasOffered, pieces);
+    WriteMetaAndValue(meta, now, pieces);
+  }
 
  private:
   template <typename T>
@@ -117,9 +115,37 @@ class EntryRef {
   void Store(uint32_t offset, T value) {
     std::memcpy(at_ + offset, &value, sizeof(value));
   }
-  uint32_t Lengths() const { return Load<uint32_t>(20); }
+  std::atomic_ref<uint32_t> LengthsRef() const {
+    return std::atomic_ref<uint32_t>(*reinterpret_cast<uint32_t*>(at_ + 12));
+  }
+  uint32_t Lengths() const { return LengthsRef().load(std::memory_order_relaxed); }
+  void StoreLengths(uint32_t lengths) { LengthsRef().store(lengths, std::memory_order_relaxed); }
+  void SetLengths(size_t key_bytes, uint32_t options, absl::Span<const std::string_view> pieces) {
+    size_t value_bytes = 0;
+    for (const std::string_view piece : pieces) value_bytes += piece.size();
+    StoreLengths(static_cast<uint32_t>(key_bytes - 1) | static_cast<uint32_t>(value_bytes) << 10 |
+                 options << 24);
+  }
+  void WriteMetaAndValue(const EntryMeta& meta, base::CacheSeconds now,
+                         absl::Span<const std::string_view> pieces) {
+    set_version(meta.version);
+    set_expiry(meta.expiry);
+    if ((options() & kHasFlags) != 0) Store<uint32_t>(FlagsAt(), meta.flags);
+    if (HasIdle()) {
+      set_max_idle(meta.max_idle);
+      set_last_access(now);
+    }
+    char* to = at_ + KeyAt() + key_bytes();
+    for (const std::string_view piece : pieces) {
+      if (piece.empty()) continue;
+      std::memcpy(to, piece.data(), piece.size());
+      to += piece.size();
+    }
+  }
+
   bool HasIdle() const { return (options() & kHasIdle) != 0; }
-  uint32_t IdleAt() const { return kHeaderBytes + ((options() & kHasFlags) != 0 ? 4 : 0); }
+  uint32_t FlagsAt() const { return kHeaderBytes + (keeps_hash() ? 8 : 0); }
+  uint32_t IdleAt() const { return FlagsAt() + ((options() & kHasFlags) != 0 ? 4 : 0); }
   uint32_t LargeAt() const { return IdleAt() + (HasIdle() ? 8 : 0); }
   uint32_t KeyAt() const { return LargeAt() + (is_large() ? 8 : 0); }
 

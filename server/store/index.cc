@@ -83,9 +83,9 @@ bool Index::Insert(uint64_t hash, Slot slot) {
   return true;
 }
 
-void Index::Erase(Slot* slot, uint64_t hash) {
+void Index::Erase(Slot* slot) {
+  Extent* const extent = ExtentOf(slot->tag());
   *slot = Slot();
-  Extent* const extent = ExtentOf(Slot::TagOf(hash));
   --extent->used;
   ++extent->erased;
   --size_;

@@ -63,7 +63,7 @@ class Index {
   Slot* Find(uint64_t hash, Match match);
   // False if no room could be made in the table, which takes hundreds of equal tags.
   bool Insert(uint64_t hash, Slot slot);
-  void Erase(Slot* slot, uint64_t hash);
+  void Erase(Slot* slot);
   void Clear();
 
   uint64_t size() const { return size_; }

@@ -1,6 +1,7 @@
-// What each namespace holds of this node's memory, and what it may.
+// What each namespace is called, what it holds of this node's memory, and what it may.
 //
 // Thread safety: all methods may be called by any thread; relaxed, since the figures only steer.
+// A name is published by release and acquire, and never changes.
 #pragma once
 
 #include <algorithm>
@@ -8,10 +9,14 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/types/span.h"
+#include "base/hash.h"
 #include "base/mutex.h"
+#include "server/store/entry.h"
 #include "server/store/store.h"
 
 namespace atoll::store {
@@ -20,6 +25,23 @@ class Namespaces {
  public:
   // Of the mapped kind: only the pages of namespaces in use become resident.
   Namespaces() : accounts_(static_cast<Account*>(std::calloc(kCount, sizeof(Account)))) {}
+
+  void SetName(base::NamespaceId ns, std::string_view name) {
+    Account& account = accounts_[ns.value()];
+    base::MutexLock lock(mu_);
+    if (account.name.load(std::memory_order_relaxed) != nullptr) return;
+    names_.push_back(std::make_unique<const std::string>(name));
+    account.name.store(names_.back().get(), std::memory_order_release);
+  }
+  // Whether the hash of this key can be had from the rest of its entry.
+  bool CanHash(const Key& key) const {
+    const std::string* const name = NameOf(key.ns);
+    return name != nullptr && base::HashKey(*name, key.key) == key.hash;
+  }
+  // Needs no lock: see entry.h.
+  uint64_t HashOf(const EntryRef& entry) const {
+    return entry.keeps_hash() ? entry.kept_hash() : base::HashKey(*NameOf(entry.ns()), entry.key());
+  }
 
   void Add(base::NamespaceId ns, int64_t bytes) {
     accounts_[ns.value()].bytes.fetch_add(bytes, std::memory_order_relaxed);
@@ -64,13 +86,19 @@ class Namespaces {
     std::atomic<int64_t> bytes;
     std::atomic<int64_t> min;
     std::atomic<int64_t> max;
+    std::atomic<const std::string*> name;
   };
+  const std::string* NameOf(base::NamespaceId ns) const {
+    return accounts_[ns.value()].name.load(std::memory_order_acquire);
+  }
+
   struct Free {
     void operator()(Account* accounts) const { std::free(accounts); }
   };
   const std::unique_ptr<Account[], Free> accounts_;
   mutable base::Mutex mu_;
   std::vector<base::NamespaceId> capped_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::unique_ptr<const std::string>> names_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace atoll::store

@@ -208,6 +208,9 @@ class Store {
                          const ScanOptions& options) = 0;
 
   // --- Housekeeping ---
+  // From now on entries of this namespace need not keep the hashes of their keys, 8 B each. Once: a
+  // name does not change, and the first one counts.
+  virtual void NameNamespace(base::NamespaceId ns, std::string_view name) = 0;
   virtual void SetShares(absl::Span<const NamespaceShare> shares) = 0;
   // nullptr: none. The sink must outlive its being set.
   virtual void SetWarmSink(WarmSink* sink) = 0;

@@ -62,7 +62,7 @@ Tables::~Tables() {
 Slot* Tables::FindSlot(Partition& p, const Key& key) {
   return p.index.Find(key.hash, [&](const Slot& slot) {
     const EntryRef entry = EntryAt(slot);
-    return entry.hash() == key.hash && entry.ns() == key.ns && entry.key() == key.key;
+    return entry.ns() == key.ns && entry.key() == key.key;
   });
 }
 
@@ -102,7 +102,7 @@ void Tables::Unlink(Partition& p, Slot* slot) {
   Count(p, entry, segments[segment].queue, -1);
   const std::shared_ptr<LargeValue> last =
       entry.is_large() ? std::exchange(entry.large()->self, nullptr) : nullptr;
-  p.index.Erase(slot, entry.hash());
+  p.index.Erase(slot);
   AddDead(*p.shard, segment, bytes);
 }
 
@@ -160,7 +160,7 @@ void Tables::OfferWarm(EntryRef entry, Partition& p) {
   WarmQueue::Offer offer;
   offer.ns = entry.ns();
   offer.key = std::string(entry.key());
-  offer.hash = entry.hash();
+  offer.hash = namespaces.HashOf(entry);
   offer.meta = entry.meta();
   if (entry.is_large()) {
     offer.value_size = entry.large()->size();

@@ -33,9 +33,16 @@ class StoreConcurrency : public testing::Test {
     store_ = *Store::Create(options);
     for (int p = 0; p < kPartitions; ++p) store_->OpenPartition(PartitionId(p));
     for (int k = 0; k < kKeys; ++k) names_.push_back("key" + std::to_string(k));
+    // Cleaning computes these keys' hashes anew, without a lock.
+    store_->NameNamespace(NamespaceId(2), "named");
+    named_ = KeysByPartition(kPartitions, kKeys / 2, "named");
   }
 
-  Key KeyAt(int p, int k) const { return KeyIn(PartitionId(p), names_[k], NamespaceId(1 + k % 2)); }
+  Key KeyAt(int p, int k) const {
+    if (k % 2 == 0) return KeyIn(PartitionId(p), names_[k], NamespaceId(1));
+    const std::string& name = named_[p][k / 2];
+    return {NamespaceId(2), name, base::HashKey("named", name)};
+  }
 
   void Write(int writer, uint64_t seed, uint64_t operations) {
     std::mt19937_64 random(seed);
@@ -137,6 +144,7 @@ class StoreConcurrency : public testing::Test {
   base::FakeClock clock_;
   std::unique_ptr<Store> store_;
   std::vector<std::string> names_;
+  std::vector<std::vector<std::string>> named_;  // by partition
   std::atomic<bool> stop_{false};
   std::atomic<int> failures_{0};
 };

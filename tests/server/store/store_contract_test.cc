@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -160,6 +161,43 @@ TEST_F(StoreContract, TellsKeysOfEqualHashApart) {
   const ScanChunk chunk = store_->Scan(kPartition, 0, {.max_entries = 4});
   EXPECT_EQ(chunk.entries.size(), 40u) << "the cursor cannot stop between equal hashes";
   EXPECT_TRUE(chunk.done);
+}
+
+TEST_F(StoreContract, AnEntryOfANamedNamespaceTakesLess) {
+  const std::string key = KeysByPartition(6, 1, "named")[5][0];
+  const Key unnamed{
+      NamespaceId(1), key,
+      base::HashKey("other", key) % (uint64_t{1} << 52) | uint64_t{kPartition.value()} << 52};
+  const Key named{NamespaceId(2), key, base::HashKey("named", key)};
+  store_->NameNamespace(NamespaceId(2), "named");
+  store_->NameNamespace(NamespaceId(2), "not this");
+  PutBytes(*store_, unnamed, Meta(1), std::string(100, 'v'));
+  const uint64_t large = store_->Stats().live_bytes;
+  PutBytes(*store_, named, Meta(2), std::string(100, 'v'));
+  EXPECT_EQ(store_->Stats().live_bytes - large, large - 8);
+  EXPECT_EQ(store_->Find(named, {}, buffer_).meta.version, Version(2));
+}
+
+// Such a key is found by its hash in the index, but not by who walks the segment: so it is kept.
+TEST_F(StoreContract, AHashThatIsNotItsNamesIsKept) {
+  store_->NameNamespace(NamespaceId(1), "named");
+  std::map<std::string, uint64_t> expected;
+  for (uint64_t i = 1; i <= 1000; ++i) {
+    const std::string key = "k" + std::to_string(i);
+    Put(key, i, key);
+    if (i % 3 != 0) expected[key] = KeyIn(kPartition, key).hash;
+    if (i % 3 == 0) store_->Erase(KeyIn(kPartition, key), Version(1000 + i));
+  }
+  MaintainAll();
+  std::map<std::string, uint64_t> scanned;
+  uint64_t cursor = 0;
+  for (bool done = false; !done;) {
+    const ScanChunk page = store_->Scan(kPartition, cursor, {});
+    for (const ScannedEntry& entry : page.entries) scanned[std::string(entry.key)] = entry.hash;
+    cursor = page.next;
+    done = page.done;
+  }
+  EXPECT_EQ(scanned, expected);
 }
 
 TEST_F(StoreContract, TheHighestVersionStays) {

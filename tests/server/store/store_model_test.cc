@@ -3,12 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "server/store/store.h"
@@ -31,6 +33,10 @@ struct Workload {
   bool roomy = true;
   // Keys share the leading bits of their hashes.
   bool clustered = false;
+  // Two namespaces have names, one of them from the middle of the run on.
+  bool named = false;
+  // Values of 1 B and 1 MiB in turns.
+  bool alternating = false;
   // Commits lag behind by up to so many writes.
   uint64_t commit_lag = 50;
   double operations = 1;
@@ -43,6 +49,12 @@ class Model {
     options.memory_bytes = workload.roomy ? uint64_t{512} << 20 : kMinMemoryBytes;
     options.clock = &clock_;
     store_ = *Store::Create(options);
+    if (workload.named) {
+      store_->NameNamespace(NamespaceId(1), kNames[1]);
+      for (const int ns : {1, 2}) {
+        named_[ns] = KeysByPartition(workload.partitions, workload.keys / 3 + 1, kNames[ns]);
+      }
+    }
     for (int p = 0; p < workload.partitions; ++p) {
       store_->OpenPartition(PartitionId(p));
       partitions_.emplace_back();
@@ -55,6 +67,9 @@ class Model {
     for (uint64_t i = 0; i < operations && !testing::Test::HasFailure(); ++i) {
       SCOPED_TRACE(testing::Message() << "operation " << i);
       Step();
+      if (workload_.named && i == operations / 2) {
+        store_->NameNamespace(NamespaceId(2), kNames[2]);
+      }
       if (i % 4096 == 0) {
         const StoreStats stats = store_->Stats();
         ASSERT_LE(stats.memory_used_bytes, stats.memory_limit_bytes);
@@ -116,10 +131,15 @@ class Model {
     if (k % 50 == 0) state.name.resize(1 + k % kMaxKeyBytes, 'x');
     if (k % 50 == 0) state.name += std::to_string(k);
     uint64_t hash = KeyIn(state.partition, state.name, state.ns).hash;
+    if (const std::string_view ns_name = kNames[state.ns.value()];
+        workload_.named && !ns_name.empty()) {
+      state.name = named_[state.ns.value()][p][k / 3];
+      hash = base::HashKey(ns_name, state.name);
+    }
     // A few tags only: long runs of equal ones.
     if (workload_.clustered) hash = hash & ~(uint64_t{0x3ffff8} << 30);
     state.hash = hash;
-    by_name_[{p, state.name}] = keys_.size();
+    by_name_[{p, state.ns.value(), state.name}] = keys_.size();
     keys_.push_back(std::move(state));
   }
 
@@ -272,6 +292,7 @@ class Model {
     if (Chance(40)) entry.meta.expiry = Now() + 1 + random_() % (Chance(50) ? 60 : 20'000);
     if (Chance(10)) entry.meta.max_idle = 1 + random_() % 500;
     entry.size = static_cast<uint32_t>(RandomSize(random_, workload_.largest));
+    if (workload_.alternating) entry.size = step_ % 2 == 0 ? 1 : 1 << 20;
     entry.last_access = Now();
     const std::string_view value = Pattern::Bytes(entry.meta.flags, entry.size);
     const size_t cut = entry.size == 0 ? 0 : random_() % entry.size;
@@ -409,7 +430,7 @@ class Model {
     const ScanOptions options{.max_entries = 1 + random_() % 100, .with_values = Chance(80)};
     const ScanChunk chunk = store_->Scan(PartitionId(number), p.cursor, options);
     for (const ScannedEntry& entry : chunk.entries) {
-      const auto it = by_name_.find({number, std::string(entry.key)});
+      const auto it = by_name_.find({number, entry.ns.value(), std::string(entry.key)});
       ASSERT_NE(it, by_name_.end());
       KeyState& key = keys_[it->second];
       ASSERT_EQ(entry.hash, key.hash);
@@ -438,13 +459,17 @@ class Model {
     }
   }
 
+  // By namespace id.
+  static constexpr std::array<std::string_view, 4> kNames = {"", "first", "second", ""};
+
   const Workload workload_;
   std::mt19937_64 random_;
   base::FakeClock clock_;
   std::unique_ptr<Store> store_;
   ReadBuffer buffer_;
   std::vector<KeyState> keys_;
-  std::map<std::pair<int, std::string>, size_t> by_name_;  // partition, key
+  std::map<std::tuple<int, uint16_t, std::string>, size_t> by_name_;  // partition, namespace, key
+  std::array<std::vector<std::vector<std::string>>, 3> named_;        // by namespace and partition
   std::vector<PartitionState> partitions_;
   std::deque<Held> held_;
   uint64_t step_ = 0;
@@ -469,6 +494,18 @@ INSTANTIATE_TEST_SUITE_P(
         Workload{.name = "Tight", .partitions = 40, .keys = 2000, .largest = 9000, .roomy = false},
         Workload{
             .name = "TightSmall", .partitions = 300, .keys = 2000, .largest = 250, .roomy = false},
+        Workload{.name = "TightNamed",
+                 .partitions = 16,
+                 .keys = 2000,
+                 .largest = 9000,
+                 .roomy = false,
+                 .named = true},
+        Workload{.name = "Alternating",
+                 .partitions = 16,
+                 .keys = 2000,
+                 .roomy = false,
+                 .alternating = true,
+                 .operations = 0.3},
         Workload{.name = "TightLarge",
                  .partitions = 20,
                  .keys = 300,

@@ -51,6 +51,20 @@ inline Key KeyIn(base::PartitionId partition, std::string_view key,
   return {ns, key, uint64_t{partition.value()} << 52 | low};
 }
 
+// For each of the first `partitions`, `count` keys of a namespace of that name which fall into it.
+inline std::vector<std::vector<std::string>> KeysByPartition(int partitions, int count,
+                                                             std::string_view ns_name) {
+  std::vector<std::vector<std::string>> keys(partitions);
+  for (int missing = partitions * count, i = 0; missing > 0; ++i) {
+    const std::string key = "key-" + std::to_string(i);
+    const uint64_t partition = base::HashKey(ns_name, key) >> 52;
+    if (partition >= keys.size() || static_cast<int>(keys[partition].size()) == count) continue;
+    keys[partition].push_back(key);
+    --missing;
+  }
+  return keys;
+}
+
 // Bytes that are told by their seed: a window into one pool of noise.
 class Pattern {
  public:
