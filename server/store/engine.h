@@ -55,14 +55,21 @@ class Engine final : public Store {
   explicit Engine(std::unique_ptr<Tables> tables);
 
   // --- engine_read.cc ---
-  Found FindAt(const Key& key, const FindOptions& options, base::CacheSeconds now,
-               ReadBuffer& buffer);
-  void Prefetch(absl::Span<const Key> keys);
+  void FindOne(const Key& key, const FindOptions& options, base::CacheSeconds now,
+               ReadBuffer& buffer, Found* found);
+  // With the key's slot, or nullptr, already found.
+  void FindIn(Partition& p, Slot* slot, const Key& key, const FindOptions& options,
+              base::CacheSeconds now, ReadBuffer& buffer, Found* found)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   // Fills `found` from an entry that may be shown.
   void Read(const EntryRef& entry, bool with_value, ReadBuffer& buffer, Found* found) const;
   // False if the entry was filtered out.
   bool ScanEntry(Partition& p, const Slot& slot, const ScanOptions& options, base::CacheSeconds now,
                  ScanChunk* chunk, uint64_t* bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+
+  // --- engine_batch.cc ---
+  void FindGroup(absl::Span<const Key> keys, const FindOptions& options, base::CacheSeconds now,
+                 ReadBuffer& buffer, absl::Span<Found> results);
 
   // --- engine_write.cc ---
   // Whether the key has this version already, or a later one.

@@ -4,38 +4,24 @@
 #include "server/store/engine.h"
 
 namespace atoll::store {
-namespace {
-
-// As many keys as a core's line-fill buffers keep busy a few times over.
-constexpr size_t kPrefetched = 32;
-
-void PrefetchLines(const void* at, int lines) {
-  for (int i = 0; i < lines; ++i) __builtin_prefetch(static_cast<const char*>(at) + 64 * i);
-}
-
-}  // namespace
-
 void Engine::Read(const EntryRef& entry, bool with_value, ReadBuffer& buffer, Found* found) const {
   found->presence = Presence::kPresent;
   found->meta = entry.meta();
   if (!entry.is_large()) {
     const std::string_view value = entry.value();
     found->value_size = value.size();
-    if (with_value) found->value = Value(buffer.Copy(value));
+    found->value = with_value ? Value(buffer.Copy(value)) : Value();
     return;
   }
+  found->value = Value();
   found->value_size = entry.large()->size();
   if (with_value && !LargeValue::Read(entry.large()->self, tables_->pin_cap, &found->value)) {
     found->presence = Presence::kPinLimit;
   }
 }
 
-Found Engine::FindAt(const Key& key, const FindOptions& options, base::CacheSeconds now,
-                     ReadBuffer& buffer) {
-  Found found;
-  Partition& p = tables_->OfHash(key.hash);
-  base::MutexLock lock(p.mu);
-  Slot* const slot = tables_->FindSlot(p, key);
+void Engine::FindIn(Partition& p, Slot* slot, const Key& key, const FindOptions& options,
+                    base::CacheSeconds now, ReadBuffer& buffer, Found* found) {
   if (slot != nullptr) {
     EntryRef entry = tables_->EntryAt(*slot);
     const uint32_t max_idle = entry.max_idle();
@@ -45,59 +31,38 @@ Found Engine::FindAt(const Key& key, const FindOptions& options, base::CacheSeco
       ++p.expirations;
       tables_->Unlink(p, slot);
     } else if (!Tables::Flushed(p, key.ns, entry.version())) {
-      Read(entry, !options.metadata_only, buffer, &found);
+      Read(entry, !options.metadata_only, buffer, found);
       if (options.touch) {
         ++p.hits;
         slot->Touch();
         // Seldom, so that a read does not dirty a line of the entry.
         if (max_idle != 0 && now - entry.last_access() > max_idle / 16) entry.set_last_access(now);
       }
-      return found;
+      return;
     }
   }
+  *found = Found();
   if (options.touch) ++p.misses;
   if (p.memory != nullptr) {
-    found.meta.version = p.memory->tombstones.Find(key.hash);
+    found->meta.version = p.memory->tombstones.Find(key.hash);
     const auto flush = p.memory->flushes.find(key.ns);
     if (flush != p.memory->flushes.end() && flush->second > p.committed) {
-      found.meta.version = std::max(found.meta.version, flush->second);
+      found->meta.version = std::max(found->meta.version, flush->second);
     }
   }
-  return found;
 }
 
 Found Engine::Find(const Key& key, const FindOptions& options, ReadBuffer& buffer) {
-  return FindAt(key, options, tables_->Now(), buffer);
+  Found found;
+  FindOne(key, options, tables_->Now(), buffer, &found);
+  return found;
 }
 
-// Three rounds, each of which touches what the one before has asked for: partitions, buckets,
-// entries. The locks in between are free, as a rule, and their lines are needed anyway.
-void Engine::Prefetch(absl::Span<const Key> keys) {
-  for (const Key& key : keys) PrefetchLines(&tables_->OfHash(key.hash), 2);
-  for (const Key& key : keys) {
-    Partition& p = tables_->OfHash(key.hash);
-    base::MutexLock lock(p.mu);
-    const void* const bucket = p.index.BucketAddress(key.hash);
-    if (bucket != nullptr) __builtin_prefetch(bucket);
-  }
-  for (const Key& key : keys) {
-    Partition& p = tables_->OfHash(key.hash);
-    base::MutexLock lock(p.mu);
-    const Slot* const slot = p.index.Find(key.hash, [](const Slot&) { return true; });
-    if (slot != nullptr) PrefetchLines(tables_->arena->At(slot->segment()) + slot->offset(), 3);
-  }
-}
-
-void Engine::FindBatch(absl::Span<const Key> keys, const FindOptions& options, ReadBuffer& buffer,
-                       absl::Span<Found> results) {
-  const base::CacheSeconds now = tables_->Now();
-  for (size_t from = 0; from < keys.size(); from += kPrefetched) {
-    const absl::Span<const Key> some = keys.subspan(from, kPrefetched);
-    if (some.size() > 1) Prefetch(some);
-    for (size_t i = 0; i < some.size(); ++i) {
-      results[from + i] = FindAt(some[i], options, now, buffer);
-    }
-  }
+void Engine::FindOne(const Key& key, const FindOptions& options, base::CacheSeconds now,
+                     ReadBuffer& buffer, Found* found) {
+  Partition& p = tables_->OfHash(key.hash);
+  base::MutexLock lock(p.mu);
+  FindIn(p, tables_->FindSlot(p, key), key, options, now, buffer, found);
 }
 
 bool Engine::ScanEntry(Partition& p, const Slot& slot, const ScanOptions& options,

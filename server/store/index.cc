@@ -31,14 +31,13 @@ void Index::FreeExtent(Extent* extent) {
 
 void Index::Clear() {
   for (size_t i = 0; i < directory_.size();) {
-    Extent* const extent = directory_[i];
-    i += size_t{1} << (depth_ - extent->depth);
+    Extent* const extent = directory_[i].extent();
+    i += size_t{1} << (Depth() - extent->depth);
     FreeExtent(extent);
   }
-  bytes_ -= static_cast<int64_t>(directory_.size() * sizeof(Extent*));
+  bytes_ -= DirectoryBytes();
   directory_.clear();
   directory_.shrink_to_fit();
-  depth_ = 0;
   size_ = 0;
 }
 
@@ -64,8 +63,7 @@ bool Index::Place(Extent* extent, Slot slot, uint32_t max_probes) {
 bool Index::Insert(uint64_t hash, Slot slot) {
   const uint32_t tag = Slot::TagOf(hash);
   if (directory_.empty()) {
-    directory_.push_back(NewExtent(1, 0));
-    bytes_ += sizeof(Extent*);
+    directory_.push_back(ExtentRef(NewExtent(1, 0)));
   }
   if (const Extent* extent = ExtentOf(tag); extent->erased > extent->buckets * kSlotsPerBucket) {
     Rebuild(tag);
@@ -160,13 +158,12 @@ bool Index::Split(uint32_t tag, const std::vector<Slot>& slots) {
       for (const Slot slot : halves[i]) Place(built[i], slot, kMaxBuckets);
     }
   }
-  if (depth > depth_) {
-    std::vector<Extent*> doubled;
-    doubled.reserve(directory_.size() * 2);
-    for (Extent* const extent : directory_) doubled.insert(doubled.end(), {extent, extent});
-    bytes_ += static_cast<int64_t>(directory_.size() * sizeof(Extent*));
-    directory_ = std::move(doubled);
-    ++depth_;
+  if (depth > Depth()) {
+    bytes_ -= DirectoryBytes();
+    const size_t places = directory_.size();
+    directory_.resize(places * 2);
+    for (size_t i = places; i-- > 0;) directory_[2 * i] = directory_[2 * i + 1] = directory_[i];
+    bytes_ += DirectoryBytes();
   }
   const uint32_t first = tag & ~(2 * bit - 1);
   Replace(old, built[0], first);
@@ -176,17 +173,11 @@ bool Index::Split(uint32_t tag, const std::vector<Slot>& slots) {
 }
 
 void Index::Replace(Extent* old, Extent* with, uint32_t first_tag) {
-  const uint32_t places = 1u << (depth_ - with->depth);
-  const uint32_t first = first_tag >> (Slot::kTagBits - depth_) & ~(places - 1);
+  const uint32_t places = 1u << (Depth() - with->depth);
+  const uint32_t first = PlaceOf(first_tag) & ~(places - 1);
   for (uint32_t i = first; i < first + places; ++i) {
-    if (directory_[i] == old) directory_[i] = with;
+    if (directory_[i].extent() == old) directory_[i] = ExtentRef(with);
   }
-}
-
-const void* Index::BucketAddress(uint64_t hash) const {
-  const uint32_t tag = Slot::TagOf(hash);
-  const Extent* const extent = ExtentOf(tag);
-  return extent == nullptr ? nullptr : extent->bucket(extent->Home(tag));
 }
 
 uint32_t Index::SlotsFrom(uint32_t tag, std::vector<Slot*>* slots) {

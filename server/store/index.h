@@ -10,9 +10,11 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "server/store/arena.h"
 
 namespace atoll::store {
@@ -68,8 +70,13 @@ class Index {
 
   uint64_t size() const { return size_; }
   int64_t bytes() const { return bytes_; }
-  // Where the slots of a hash begin, for a prefetch; nullptr if there are none.
-  const void* BucketAddress(uint64_t hash) const;
+  // Asks for the line where a Find of this hash begins, and touches no other than the directory's.
+  void PrefetchBucket(uint64_t hash) const {
+    const uint32_t tag = Slot::TagOf(hash);
+    if (directory_.empty()) return;
+    const ExtentRef ref = directory_[PlaceOf(tag)];
+    __builtin_prefetch(ref.extent()->bucket(ref.Home(tag)));
+  }
 
   // Slots of the extent that holds `tag`, in no order, and the first tag after that extent (1 <<
   // kTagBits at the end).
@@ -82,6 +89,15 @@ class Index {
   static constexpr uint32_t kMaxDepth = 15;
   struct alignas(64) Bucket {
     std::array<Slot, kSlotsPerBucket> slots;
+    // A bit for each slot of this tag, for each empty one too if that is 0. Without a branch for
+    // each slot, none of which could be foreseen.
+    uint32_t Equal(uint32_t tag) const {
+      uint32_t equal = 0;
+      for (uint32_t i = 0; i < kSlotsPerBucket; ++i) {
+        equal |= static_cast<uint32_t>(slots[i].tag() == tag) << i;
+      }
+      return equal;
+    }
   };
   struct alignas(64) Extent {
     uint64_t overflowed = 0;  // bit: an entry that belongs there, or passed there, lies further on
@@ -91,14 +107,43 @@ class Index {
     uint32_t depth = 0;   // how many leading bits of the tag all its entries share
     Bucket* bucket(uint32_t i) { return reinterpret_cast<Bucket*>(this + 1) + i; }
     const Bucket* bucket(uint32_t i) const { return reinterpret_cast<const Bucket*>(this + 1) + i; }
+    uint32_t Home(uint32_t tag) const { return ExtentRef::Home(tag, buckets, depth); }
+  };
+  // Where an extent is, and what a look-up needs to know of it: one miss fewer. Extents lie at
+  // multiples of 64, and addresses have 48 bits.
+  class ExtentRef {
+   public:
+    ExtentRef() = default;
+    explicit ExtentRef(Extent* extent)
+        : word_(reinterpret_cast<uint64_t>(extent) | (extent->buckets - 1) |
+                uint64_t{extent->depth} << 48) {}
+    Extent* extent() const {
+      return reinterpret_cast<Extent*>(word_ & ((uint64_t{1} << 48) - kMaxBuckets));
+    }
     uint32_t Home(uint32_t tag) const {
+      return Home(tag, static_cast<uint32_t>(word_ % kMaxBuckets) + 1,
+                  static_cast<uint32_t>(word_ >> 48));
+    }
+    static uint32_t Home(uint32_t tag, uint32_t buckets, uint32_t depth) {
       const uint32_t bits = Slot::kTagBits - depth;
       return static_cast<uint32_t>((uint64_t{tag & ((1u << bits) - 1)} * buckets) >> bits);
     }
-  };
 
+   private:
+    uint64_t word_ = 0;
+  };
+  static_assert(kMaxBuckets == 64);
+
+  // Which of the directory's places is a tag's.
+  uint32_t PlaceOf(uint32_t tag) const { return tag >> (Slot::kTagBits - Depth()); }
+  uint32_t Depth() const { return static_cast<uint32_t>(std::countr_zero(directory_.size())); }
   Extent* ExtentOf(uint32_t tag) const {
-    return directory_.empty() ? nullptr : directory_[tag >> (Slot::kTagBits - depth_)];
+    return directory_.empty() ? nullptr : directory_[PlaceOf(tag)].extent();
+  }
+  int64_t DirectoryBytes() const {
+    return directory_.size() <= kInlinePlaces
+               ? 0
+               : static_cast<int64_t>(directory_.capacity() * sizeof(ExtentRef));
   }
   Extent* NewExtent(uint32_t buckets, uint32_t depth);
   void FreeExtent(Extent* extent);
@@ -112,8 +157,9 @@ class Index {
   bool Split(uint32_t tag, const std::vector<Slot>& slots);
   void Replace(Extent* old, Extent* with, uint32_t first_tag);
 
-  std::vector<Extent*> directory_;  // 2^depth_ of them; one extent may fill many places
-  uint32_t depth_ = 0;
+  static constexpr size_t kInlinePlaces = 2;
+  // 2^Depth() of them, or none; one extent may fill many places.
+  absl::InlinedVector<ExtentRef, kInlinePlaces> directory_;
   uint64_t size_ = 0;
   int64_t bytes_ = 0;
 };
@@ -121,17 +167,20 @@ class Index {
 template <typename Match>
 Slot* Index::Find(uint64_t hash, Match match) {
   const uint32_t tag = Slot::TagOf(hash);
-  Extent* const extent = ExtentOf(tag);
-  if (extent == nullptr) return nullptr;
-  uint32_t at = extent->Home(tag);
-  for (uint32_t probes = 0; probes < extent->buckets; ++probes) {
-    for (Slot& slot : extent->bucket(at)->slots) {
-      if (!slot.empty() && slot.tag() == tag && match(slot)) return &slot;
+  if (directory_.empty()) return nullptr;
+  const ExtentRef ref = directory_[PlaceOf(tag)];
+  Extent* const extent = ref.extent();
+  uint32_t at = ref.Home(tag);
+  for (uint32_t probes = 0;;) {
+    Bucket& bucket = *extent->bucket(at);
+    for (uint32_t equal = bucket.Equal(tag); equal != 0; equal &= equal - 1) {
+      Slot& slot = bucket.slots[static_cast<size_t>(std::countr_zero(equal))];
+      if (!slot.empty() && match(slot)) return &slot;
     }
-    if ((extent->overflowed >> at & 1) == 0) return nullptr;
+    // Most look-ups end without a look at the extent's head.
+    if ((extent->overflowed >> at & 1) == 0 || ++probes == extent->buckets) return nullptr;
     at = at + 1 == extent->buckets ? 0 : at + 1;
   }
-  return nullptr;
 }
 
 }  // namespace atoll::store

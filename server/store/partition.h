@@ -23,11 +23,12 @@ struct alignas(64) Partition {
     absl::flat_hash_map<base::NamespaceId, base::Version> flushes;
   };
 
+  // A look-up needs the mutex and the head of the index: one line.
   mutable base::Mutex mu;
+  Index index ABSL_GUARDED_BY(mu);
   bool open ABSL_GUARDED_BY(mu) = false;
   bool retain_tombstones ABSL_GUARDED_BY(mu) = false;
   Shard* shard ABSL_GUARDED_BY(mu) = nullptr;  // set when it is first opened
-  Index index ABSL_GUARDED_BY(mu);
   base::Version committed ABSL_GUARDED_BY(mu);
   std::unique_ptr<Memory> memory ABSL_GUARDED_BY(mu);
   int64_t charged_bytes ABSL_GUARDED_BY(mu) = 0;  // to the arena: index and tombstones

@@ -60,10 +60,7 @@ Tables::~Tables() {
 }
 
 Slot* Tables::FindSlot(Partition& p, const Key& key) {
-  return p.index.Find(key.hash, [&](const Slot& slot) {
-    const EntryRef entry = EntryAt(slot);
-    return entry.ns() == key.ns && entry.key() == key.key;
-  });
+  return p.index.Find(key.hash, [&](const Slot& slot) { return Holds(slot, key); });
 }
 
 bool Tables::Flushed(const Partition& p, base::NamespaceId ns, base::Version version) {

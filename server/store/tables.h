@@ -35,6 +35,10 @@ class Tables {
   }
   base::CacheSeconds Now() const { return base::ToCacheSeconds(options.clock->Now()); }
 
+  bool Holds(const Slot& slot, const Key& key) const {
+    const EntryRef entry = EntryAt(slot);
+    return entry.ns() == key.ns && entry.key() == key.key;
+  }
   // nullptr if there is none.
   Slot* FindSlot(Partition& p, const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   // Whether a flush hides an entry of this version.
