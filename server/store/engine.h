@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "base/mutex.h"
 #include "server/store/cleaner.h"
 #include "server/store/store.h"
@@ -24,6 +25,7 @@ class Engine final : public Store {
   Found Find(const Key& key, const FindOptions& options, ReadBuffer& buffer) override;
   void FindBatch(absl::Span<const Key> keys, const FindOptions& options, ReadBuffer& buffer,
                  absl::Span<Found> results) override;
+  void FindEach(absl::Span<const Key> keys, const FindOptions& options, FindSink& sink) override;
   WriteResult Put(const Key& key, const EntryMeta& meta,
                   absl::Span<const std::string_view> pieces) override;
   WriteResult Erase(const Key& key, base::Version version) override;
@@ -55,21 +57,25 @@ class Engine final : public Store {
   explicit Engine(std::unique_ptr<Tables> tables);
 
   // --- engine_read.cc ---
-  void FindOne(const Key& key, const FindOptions& options, base::CacheSeconds now,
-               ReadBuffer& buffer, Found* found);
+  // Copies a small value, which is the entry's only while the partition's lock is held.
+  using Place = absl::FunctionRef<void(std::string_view value, Found* found)>;
+  void FindOne(const Key& key, const FindOptions& options, base::CacheSeconds now, Place place,
+               Found* found);
   // With the key's slot, or nullptr, already found.
   void FindIn(Partition& p, Slot* slot, const Key& key, const FindOptions& options,
-              base::CacheSeconds now, ReadBuffer& buffer, Found* found)
+              base::CacheSeconds now, Place place, Found* found)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   // Fills `found` from an entry that may be shown.
-  void Read(const EntryRef& entry, bool with_value, ReadBuffer& buffer, Found* found) const;
+  void Read(const EntryRef& entry, bool with_value, Place place, Found* found) const;
   // False if the entry was filtered out.
   bool ScanEntry(Partition& p, const Slot& slot, const ScanOptions& options, base::CacheSeconds now,
                  ScanChunk* chunk, uint64_t* bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
 
   // --- engine_batch.cc ---
   void FindGroup(absl::Span<const Key> keys, const FindOptions& options, base::CacheSeconds now,
-                 ReadBuffer& buffer, absl::Span<Found> results);
+                 Place place, absl::Span<Found> results);
+  // Asks for what look-ups of the keys will touch.
+  void Prefetch(absl::Span<const Key> keys);
 
   // --- engine_write.cc ---
   // Whether the key has this version already, or a later one.

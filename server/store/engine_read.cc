@@ -1,16 +1,28 @@
 // Reads and walks of the engine.
 #include <algorithm>
+#include <cstring>
 
 #include "server/store/engine.h"
 
 namespace atoll::store {
-void Engine::Read(const EntryRef& entry, bool with_value, ReadBuffer& buffer, Found* found) const {
+namespace {
+
+// Copies small values into a ReadBuffer.
+auto Into(ReadBuffer& buffer) {
+  return
+      [&buffer](std::string_view value, Found* found) { found->value = Value(buffer.Copy(value)); };
+}
+
+}  // namespace
+
+void Engine::Read(const EntryRef& entry, bool with_value, Place place, Found* found) const {
   found->presence = Presence::kPresent;
   found->meta = entry.meta();
   if (!entry.is_large()) {
     const std::string_view value = entry.value();
     found->value_size = value.size();
-    found->value = with_value ? Value(buffer.Copy(value)) : Value();
+    found->value = Value();
+    if (with_value) place(value, found);
     return;
   }
   found->value = Value();
@@ -21,7 +33,7 @@ void Engine::Read(const EntryRef& entry, bool with_value, ReadBuffer& buffer, Fo
 }
 
 void Engine::FindIn(Partition& p, Slot* slot, const Key& key, const FindOptions& options,
-                    base::CacheSeconds now, ReadBuffer& buffer, Found* found) {
+                    base::CacheSeconds now, Place place, Found* found) {
   if (slot != nullptr) {
     EntryRef entry = tables_->EntryAt(*slot);
     const uint32_t max_idle = entry.max_idle();
@@ -31,7 +43,7 @@ void Engine::FindIn(Partition& p, Slot* slot, const Key& key, const FindOptions&
       ++p.expirations;
       tables_->Unlink(p, slot);
     } else if (!Tables::Flushed(p, key.ns, entry.version())) {
-      Read(entry, !options.metadata_only, buffer, found);
+      Read(entry, !options.metadata_only, place, found);
       if (options.touch) {
         ++p.hits;
         slot->Touch();
@@ -54,15 +66,15 @@ void Engine::FindIn(Partition& p, Slot* slot, const Key& key, const FindOptions&
 
 Found Engine::Find(const Key& key, const FindOptions& options, ReadBuffer& buffer) {
   Found found;
-  FindOne(key, options, tables_->Now(), buffer, &found);
+  FindOne(key, options, tables_->Now(), Into(buffer), &found);
   return found;
 }
 
 void Engine::FindOne(const Key& key, const FindOptions& options, base::CacheSeconds now,
-                     ReadBuffer& buffer, Found* found) {
+                     Place place, Found* found) {
   Partition& p = tables_->OfHash(key.hash);
   base::MutexLock lock(p.mu);
-  FindIn(p, tables_->FindSlot(p, key), key, options, now, buffer, found);
+  FindIn(p, tables_->FindSlot(p, key), key, options, now, place, found);
 }
 
 bool Engine::ScanEntry(Partition& p, const Slot& slot, const ScanOptions& options,
@@ -76,7 +88,7 @@ bool Engine::ScanEntry(Partition& p, const Slot& slot, const ScanOptions& option
   out.key = chunk->buffer.Copy(entry.key());
   out.hash = tables_->namespaces.HashOf(entry);
   Found found;
-  Read(entry, options.with_values, chunk->buffer, &found);
+  Read(entry, options.with_values, Into(chunk->buffer), &found);
   out.meta = found.meta;
   out.value_size = found.value_size;
   out.value = std::move(found.value);

@@ -85,6 +85,19 @@ struct Found {
   Value value;
 };
 
+// Takes what FindEach finds, key by key.
+class FindSink {
+ public:
+  virtual ~FindSink() = default;
+  // Before the look-up of keys[index], with no lock held. False: it is not looked up.
+  virtual bool Begin(size_t index) = 0;
+  // Room for a small value, which is copied there; nullptr if it is not wanted. Called under the
+  // partition's lock: it takes none and does not wait.
+  virtual char* Place(size_t index, const EntryMeta& meta, size_t size) = 0;
+  // After it, with no lock held. A small value is at its place; `found.value` is a large one.
+  virtual void End(size_t index, Found& found) = 0;
+};
+
 enum class WriteResult : uint8_t {
   kApplied,
   // The key already has this version or a later one: nothing changed. What a replica gets on a
@@ -181,6 +194,8 @@ class Store {
   // The same for many keys, of any partitions; `results` has as many places as `keys`.
   virtual void FindBatch(absl::Span<const Key> keys, const FindOptions& options, ReadBuffer& buffer,
                          absl::Span<Found> results) = 0;
+  // The same, but that each key is handed to `sink`, in order.
+  virtual void FindEach(absl::Span<const Key> keys, const FindOptions& options, FindSink& sink) = 0;
 
   // --- Writes ---
   // `pieces` together are the value. INVALID sizes are a caller's bug: they were validated before.

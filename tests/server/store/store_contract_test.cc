@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <map>
 #include <memory>
 #include <set>
@@ -442,6 +443,41 @@ TEST_F(StoreContract, FindBatchAnswersLikeFind) {
     EXPECT_EQ(found[i].value.Flatten(), std::string(i % 7 == 0 ? 9000 : i, 'v'));
     EXPECT_EQ(found[i].meta.version, Version(i + 1));
   }
+}
+
+TEST_F(StoreContract, FindEachPutsSmallValuesWhereItIsTold) {
+  struct Sink final : FindSink {
+    bool Begin(size_t index) override { return index != 3; }
+    char* Place(size_t index, const EntryMeta& meta, size_t size) override {
+      EXPECT_EQ(meta.version, Version(index + 1));
+      if (index == 2) return nullptr;
+      places[index].resize(size);
+      return places[index].data();
+    }
+    void End(size_t index, Found& found) override {
+      ended.push_back(index);
+      if (found.presence == Presence::kPresent) sizes[index] = found.value_size;
+      large[index] = found.value.Flatten();
+    }
+    std::array<std::string, 6> places;
+    std::array<std::string, 6> large;
+    std::array<size_t, 6> sizes{};
+    std::vector<size_t> ended;
+  } sink;
+  const std::string big(kInlineValueBytes + 1, 'b');
+  const std::string at_limit(kInlineValueBytes, 'l');
+  const std::vector<std::string> names = {"a", "b", "c", "skipped", "big", "none"};
+  const std::vector<std::string> values = {"one", at_limit, "unwanted", "?", big};
+  std::vector<Key> keys;
+  for (size_t i = 0; i < names.size(); ++i) {
+    keys.push_back(KeyIn(kPartition, names[i]));
+    if (i < values.size()) Put(names[i], i + 1, values[i]);
+  }
+  store_->FindEach(keys, {}, sink);
+  EXPECT_THAT(sink.ended, testing::ElementsAre(0, 1, 2, 4, 5));
+  EXPECT_THAT(sink.sizes, testing::ElementsAre(3, at_limit.size(), 8, 0, big.size(), 0));
+  EXPECT_THAT(sink.places, testing::ElementsAre("one", at_limit, "", "", "", ""));
+  EXPECT_THAT(sink.large, testing::ElementsAre("", "", "", "", big, ""));
 }
 
 TEST_F(StoreContract, AReadKeepsItsLargeValueHoweverTheEntryChanges) {
