@@ -55,6 +55,30 @@ void Output::Fill(Hole hole, std::string_view bytes) {
   size_ += bytes.size();
 }
 
+void Output::Splice(Output& other) {
+  CutBlock();
+  other.CutBlock();
+  slices_.insert(slices_.end(), other.slices_.begin(), other.slices_.end());
+  size_ += other.size_;
+  other.slices_.clear();
+  other.Clear();
+}
+
+Output::Mark Output::SetMark() {
+  CutBlock();
+  return {slices_.size(), size_};
+}
+
+void Output::RollBack(const Mark& mark) {
+  room_ += static_cast<size_t>(next_ - from_);
+  next_ = from_;
+  while (slices_.size() > mark.slices) {
+    grpc_slice_unref(slices_.back());
+    slices_.pop_back();
+  }
+  size_ = mark.size;
+}
+
 void Output::NewBlock(size_t at_least) {
   const size_t wanted =
       size_ == 0 ? std::clamp(expected_, kLeastBlock, kMostExpected) : kFurtherBlock;

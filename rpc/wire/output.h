@@ -58,6 +58,17 @@ class Output {
     size_ -= bytes;
   }
 
+  // Takes all that the other holds behind what is here; the other is empty then.
+  void Splice(Output& other);
+  // What was written since the mark was set goes; holes that were left before it may still be
+  // filled.
+  struct Mark {
+    size_t slices;
+    size_t size;
+  };
+  Mark SetMark();
+  void RollBack(const Mark& mark);
+
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   // Hands it over, and is empty.

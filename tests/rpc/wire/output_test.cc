@@ -56,6 +56,64 @@ TEST(Output, FillsAHoleWithWhatIsKnownLater) {
   EXPECT_EQ(Text(out.Finish()), "before|the length|behind");
 }
 
+// A hole lies in no block: whatever room the block has left where it is left, it is filled whole.
+TEST(Output, AHoleIsWholeWhereverABlockEnds) {
+  const std::string length(Output::kHoleBytes, 'L');
+  for (size_t before = 200; before < 300; ++before) {
+    SCOPED_TRACE(before);
+    Output out;
+    out.Append(std::string(before, 'b'));
+    const Output::Hole hole = out.LeaveHole();
+    const Output::Hole empty = out.LeaveHole();
+    out.Append(std::string(300, 'a'));
+    out.Fill(empty, "");
+    out.Fill(hole, length);
+    EXPECT_EQ(out.size(), before + length.size() + 300);
+    EXPECT_EQ(Text(out.Finish()), std::string(before, 'b') + length + std::string(300, 'a'));
+  }
+}
+
+TEST(Output, TakesWhatAnotherHolds) {
+  Output out;
+  Output other;
+  out.Append("one|");
+  other.Append("two|");
+  other.Append(std::string(1000, '2'));
+  out.Splice(other);
+  EXPECT_TRUE(other.empty());
+  EXPECT_EQ(Text(other.Finish()), "");
+  out.Append("|three");
+  out.Splice(other);
+  other.Append("anew");
+  EXPECT_EQ(out.size(), 1014u);
+  EXPECT_EQ(Text(out.Finish()), "one|two|" + std::string(1000, '2') + "|three");
+  EXPECT_EQ(Text(other.Finish()), "anew");
+}
+
+TEST(Output, RollsBackToAMark) {
+  // So many bytes after the mark that they end in its block, at its end, and in others.
+  for (const size_t dropped : {0, 1, 100, 250, 256, 1000, 100'000}) {
+    SCOPED_TRACE(dropped);
+    auto value = std::make_shared<const std::string>(20'000, 'v');
+    const std::weak_ptr<const std::string> watched = value;
+    Output out;
+    out.Append("kept|");
+    const Output::Hole hole = out.LeaveHole();
+    const Output::Mark mark = out.SetMark();
+    (void)out.LeaveHole();
+    for (size_t i = 0; i < dropped; ++i) out.Append("x");
+    const std::string_view view = *value;
+    out.AppendShared(view, std::move(value));
+    out.Append("dropped");
+    out.RollBack(mark);
+    EXPECT_TRUE(watched.expired());
+    out.Append("|end");
+    out.Fill(hole, "filled");
+    EXPECT_EQ(out.size(), 15u);
+    EXPECT_EQ(Text(out.Finish()), "kept|filled|end");
+  }
+}
+
 TEST(Output, KeepsWhatIsSharedUntilGrpcHasLetGo) {
   auto value = std::make_shared<const std::string>(20'000, 'v');
   const std::weak_ptr<const std::string> watched = value;
