@@ -1,4 +1,5 @@
 // Partition: what callers ask of the primary.
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -103,8 +104,29 @@ void Partition::Execute(const Operation& operation, Done done, Finish* finish) {
   if (operation.kind == OpKind::kGet) {
     Read(operation, std::move(done), finish);
   } else {
-    Write(operation, std::move(done), finish);
+    Waiter waiter{.done = std::move(done), .result = {}, .deadline = operation.deadline};
+    const uint64_t sequence = Write(operation, &waiter, finish);
+    AnswerWhenCommitted(sequence, std::move(waiter), finish);
   }
+}
+
+void Partition::ExecuteWrite(const Operation& operation, size_t index, WriteSink& sink,
+                             Finish* finish) {
+  Waiter waiter{.done = nullptr, .result = {}, .deadline = operation.deadline};
+  bool admitted = false;
+  {
+    base::MutexLock lock(mu_);
+    admitted = Admit(operation).ok();
+    if (admitted) {
+      const uint64_t sequence = Write(operation, &waiter, finish);
+      if (sequence > committed_ || !Settle(&waiter)) {
+        waiter.done = sink.Later(index);
+        return Wait(std::max(sequence, committed_), std::move(waiter));
+      }
+    }
+  }
+  if (!admitted) return sink.Refuse(index);
+  sink.Answer(index, std::move(waiter.result));
 }
 
 absl::Status Partition::Admit(const Operation& operation) {
@@ -155,10 +177,10 @@ void Partition::Read(const Operation& operation, Done done, Finish* finish) {
   AnswerWhenCommitted(wait ? found.meta.version.sequence() : 0, std::move(waiter), finish);
 }
 
-void Partition::Write(const Operation& operation, Done done, Finish* finish) {
-  if (operation.request_id.client != 0 && AnswerRetry(operation, done, finish)) return;
-  Waiter waiter{.done = std::move(done), .result = {}, .deadline = operation.deadline};
-
+uint64_t Partition::Write(const Operation& operation, Waiter* waiter, Finish* finish) {
+  if (operation.request_id.client != 0) {
+    if (const auto sequence = AnswerRetry(operation, waiter)) return *sequence;
+  }
   store::ReadBuffer buffer;
   store::Found found;
   if (NeedsExisting(operation.kind)) {
@@ -168,8 +190,9 @@ void Partition::Write(const Operation& operation, Done done, Finish* finish) {
     found =
         context_->store->Find(operation.key, {.touch = counts, .metadata_only = !value}, buffer);
     if (value && found.presence == store::Presence::kPinLimit) {
-      finish->Answer(std::move(waiter.done), {.status = TooManyPinned()});
-      return;
+      waiter->result = {.status = TooManyPinned()};
+      waiter->write = true;
+      return 0;
     }
   }
   static thread_local absl::InsecureBitGen random;
@@ -181,15 +204,14 @@ void Partition::Write(const Operation& operation, Done done, Finish* finish) {
 
   if (evaluation.effect == EffectKind::kNothing) {
     // It asserts what it saw: that must be committed first.
-    waiter.result = std::move(evaluation.result);
-    AnswerWhenCommitted(by_primary ? 0 : found.meta.version.sequence(), std::move(waiter), finish);
-    return;
+    waiter->result = std::move(evaluation.result);
+    return by_primary ? 0 : found.meta.version.sequence();
   }
   const base::Version version(placement_.epoch, last() + 1);
+  waiter->write = true;
   if (!ApplyLocally(operation, version, &evaluation)) {
-    finish->Answer(std::move(waiter.done),
-                   {.status = absl::InternalError("the key has a version of a later epoch")});
-    return;
+    waiter->result = {.status = absl::InternalError("the key has a version of a later epoch")};
+    return 0;
   }
   evaluation.result.meta = evaluation.meta;
   evaluation.result.meta.version = version;
@@ -199,8 +221,7 @@ void Partition::Write(const Operation& operation, Done done, Finish* finish) {
     remembered = MakeRemembered(operation, evaluation.result, context_->clock->Now());
     requests_.Remember(remembered);
   }
-  waiter.result = std::move(evaluation.result);
-  waiter.write = true;
+  waiter->result = std::move(evaluation.result);
   Replicate(version.sequence(), [&] {
     internal::v1::Record record = MakeRecord(operation, version, evaluation);
     if (remember) *record.mutable_remembered() = remembered;
@@ -208,25 +229,23 @@ void Partition::Write(const Operation& operation, Done done, Finish* finish) {
   });
   AdvanceCommit(finish);
   const bool wait = !by_primary && rules().r2_wait_for_replicas;
-  AnswerWhenCommitted(wait ? version.sequence() : 0, std::move(waiter), finish);
+  return wait ? version.sequence() : 0;
 }
 
-bool Partition::AnswerRetry(const Operation& operation, Done& done, Finish* finish) {
+std::optional<uint64_t> Partition::AnswerRetry(const Operation& operation, Waiter* waiter) {
   requests_.Expire(context_->clock->Now());
   const RequestTable::Looked looked = requests_.Find(operation.request_id);
-  if (looked.answer == RequestTable::Answer::kNew) return false;
+  if (looked.answer == RequestTable::Answer::kNew) return std::nullopt;
+  waiter->write = true;
   if (looked.answer == RequestTable::Answer::kForgotten) {
-    finish->Answer(std::move(done), {.status = Ambiguous("the request is older than 60 s")});
-    return true;
+    waiter->result = {.status = Ambiguous("the request is older than 60 s")};
+    return 0;
   }
   const internal::v1::RememberedResult& before = *looked.result;
-  Waiter waiter{.done = std::move(done), .result = {}, .deadline = operation.deadline};
-  waiter.write = true;
-  waiter.result.outcome = static_cast<v1::Outcome>(before.outcome());
-  waiter.result.meta.version = base::Version(before.version());
-  waiter.result.number = before.counter();
-  AnswerWhenCommitted(base::Version(before.version()).sequence(), std::move(waiter), finish);
-  return true;
+  waiter->result.outcome = static_cast<v1::Outcome>(before.outcome());
+  waiter->result.meta.version = base::Version(before.version());
+  waiter->result.number = before.counter();
+  return base::Version(before.version()).sequence();
 }
 
 bool Partition::ApplyLocally(const Operation& operation, base::Version version,
@@ -259,30 +278,31 @@ bool Partition::ApplyLocally(const Operation& operation, base::Version version,
   return true;
 }
 
-void Partition::AnswerWhenCommitted(uint64_t sequence, Waiter waiter, Finish* finish) {
-  if (sequence <= committed_) {
-    Complete(std::move(waiter), finish);
-    return;
-  }
+void Partition::Wait(uint64_t sequence, Waiter waiter) {
   context_->waiting.fetch_add(1, std::memory_order_relaxed);
   waiters_.emplace(sequence, std::move(waiter));
 }
 
-void Partition::Complete(Waiter waiter, Finish* finish) {
-  if (waiter.write) {
-    waiter.result.copies = static_cast<uint32_t>(placement_.isr.size());
-    if (waiter.ambiguous && waiter.result.status.ok()) {
-      waiter.result = {.status = Ambiguous("too few copies were left in sync")};
-    }
-  } else if (!LeaseHolds()) {
-    // Held until the lease is back (Tick), the deadline, or another primary's epoch. What was read
-    // stays the newest committed value of its moment if the lease comes back in this epoch:
-    // acknowledgements count only once the map that their sender has is in force here, so that
-    // nobody else has served meanwhile.
-    context_->waiting.fetch_add(1, std::memory_order_relaxed);
-    waiters_.emplace(committed_, std::move(waiter));
-    return;
+void Partition::AnswerWhenCommitted(uint64_t sequence, Waiter waiter, Finish* finish) {
+  if (sequence > committed_) return Wait(sequence, std::move(waiter));
+  Complete(std::move(waiter), finish);
+}
+
+bool Partition::Settle(Waiter* waiter) {
+  // What is held until the lease is back (Tick), the deadline, or another primary's epoch: what was
+  // read stays the newest committed value of its moment if the lease comes back in this epoch.
+  // Acknowledgements count only once the map that their sender has is in force here, so that nobody
+  // else has served meanwhile.
+  if (!waiter->write) return LeaseHolds();
+  waiter->result.copies = static_cast<uint32_t>(placement_.isr.size());
+  if (waiter->ambiguous && waiter->result.status.ok()) {
+    waiter->result = {.status = Ambiguous("too few copies were left in sync")};
   }
+  return true;
+}
+
+void Partition::Complete(Waiter waiter, Finish* finish) {
+  if (!Settle(&waiter)) return Wait(committed_, std::move(waiter));
   finish->Answer(std::move(waiter.done), std::move(waiter.result));
 }
 

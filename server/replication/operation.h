@@ -76,4 +76,28 @@ struct OperationResult {
 // the result live during the call, except what value.owner() keeps.
 using Done = absl::AnyInvocable<void(OperationResult)>;
 
+// Takes what a batch of reads finds, in order, on the caller's thread.
+class ReadSink {
+ public:
+  virtual ~ReadSink() = default;
+  // As store::FindSink::Place: under a lock.
+  virtual char* Place(size_t index, const store::EntryMeta& meta, size_t size) = 0;
+  // What was found, and may be shown: it is committed, and this node leads (R5).
+  virtual void Answer(size_t index, store::Found& found) = 0;
+  // It may not, and what was placed is void: only Execute can answer.
+  virtual void Refuse(size_t index) = 0;
+};
+
+// Takes what becomes of a batch of writes, in order, on the caller's thread.
+class WriteSink {
+ public:
+  virtual ~WriteSink() = default;
+  // Carried out, or failed for good.
+  virtual void Answer(size_t index, OperationResult result) = 0;
+  // It waits for replicas: what to call then. Called under the partition's mutex.
+  virtual Done Later(size_t index) = 0;
+  // Nothing was done: only Execute can answer, or say why not.
+  virtual void Refuse(size_t index) = 0;
+};
+
 }  // namespace atoll::replication

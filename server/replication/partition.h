@@ -18,6 +18,7 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
@@ -78,6 +79,8 @@ class Partition {
   uint64_t ReadTicket() const { return serving_.load(std::memory_order_acquire); }
   bool MayAnswer(uint64_t ticket, base::Version seen) const;
   void Execute(const Operation& operation, Done done, Finish* finish);
+  // A write of a batch. The sink's Answer and Refuse are called when the mutex is free.
+  void ExecuteWrite(const Operation& operation, size_t index, WriteSink& sink, Finish* finish);
   void Flush(base::NamespaceId ns, absl::Duration deadline, Done done, Finish* finish);
   absl::StatusOr<store::ScanChunk> Scan(uint64_t cursor, const store::ScanOptions& options);
 
@@ -181,9 +184,11 @@ class Partition {
   void Read(const Operation& operation, Done done, Finish* finish)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool ReplicaMayAnswer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Write(const Operation& operation, Done done, Finish* finish)
+  // Fills the waiter's answer; returns the sequence that must be committed before it is given.
+  uint64_t Write(const Operation& operation, Waiter* waiter, Finish* finish)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  bool AnswerRetry(const Operation& operation, Done& done, Finish* finish)
+  // The same for a request that was seen before; nothing if it was not.
+  std::optional<uint64_t> AnswerRetry(const Operation& operation, Waiter* waiter)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Applies to the store; may turn the effect into an erasure for want of room.
   bool ApplyLocally(const Operation& operation, base::Version version, Evaluation* evaluation)
@@ -191,10 +196,13 @@ class Partition {
   // Logs the record of sequence last() + 1 and sends it.
   void Replicate(uint64_t sequence, absl::AnyInvocable<internal::v1::Record()> make)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Wait(uint64_t sequence, Waiter waiter) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Answers when `sequence` is committed, at once if it is.
   void AnswerWhenCommitted(uint64_t sequence, Waiter waiter, Finish* finish)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Answers, but for a read while the lease is missing: that goes on waiting.
+  // Whether a committed answer, made complete, may be given: no read while the lease is missing.
+  bool Settle(Waiter* waiter) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Answers what is settled; all else goes on waiting.
   void Complete(Waiter waiter, Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool LeaseHolds() const;
 

@@ -43,6 +43,9 @@ class ReplicatorImpl final : public Replicator {
 
   void Execute(const Operation& operation, Done done) override;
   void ExecuteReads(absl::Span<const Operation> operations, BatchDone done) override;
+  void ReadNow(absl::Span<const store::Key> keys, const store::FindOptions& options,
+               ReadSink& sink) override;
+  void Write(absl::Span<const Operation> operations, WriteSink& sink) override;
   void Flush(base::PartitionId partition, base::NamespaceId ns, absl::Duration deadline,
              absl::AnyInvocable<void(absl::Status)> done) override;
   absl::StatusOr<store::ScanChunk> Scan(base::PartitionId partition, uint64_t cursor,
@@ -59,6 +62,8 @@ class ReplicatorImpl final : public Replicator {
   std::vector<CopyState> Copies() const override;
 
  private:
+  class Gatekeeper;
+
   Partition& At(base::PartitionId id) const { return partitions_[id.value()]; }
   // True if the store's answer could be given at once.
   bool TryRead(const Operation& operation, Done& done);
@@ -141,6 +146,57 @@ void ReplicatorImpl::ExecuteReads(absl::Span<const Operation> operations, BatchD
     partition.Execute(
         operation, [shared, i](OperationResult result) { (*shared)(i, std::move(result)); },
         &finish);
+    finish.Run();
+  }
+}
+
+// Shows what R5 allows: the ticket is drawn before the value is read, the lease and the commit
+// point are looked at after.
+class ReplicatorImpl::Gatekeeper final : public store::FindSink {
+ public:
+  Gatekeeper(const ReplicatorImpl& replicator, absl::Span<const store::Key> keys, ReadSink& sink)
+      : replicator_(replicator), keys_(keys), sink_(sink) {}
+
+  bool Begin(size_t index) override {
+    partition_ = &replicator_.At(keys_[index].partition());
+    ticket_ = partition_->ReadTicket();
+    if (ticket_ != 0) return true;
+    sink_.Refuse(index);
+    return false;
+  }
+  char* Place(size_t index, const store::EntryMeta& meta, size_t size) override {
+    return sink_.Place(index, meta, size);
+  }
+  void End(size_t index, store::Found& found) override {
+    if (partition_->MayAnswer(ticket_, found.meta.version)) {
+      sink_.Answer(index, found);
+    } else {
+      sink_.Refuse(index);
+    }
+  }
+
+ private:
+  const ReplicatorImpl& replicator_;
+  const absl::Span<const store::Key> keys_;
+  ReadSink& sink_;
+  const Partition* partition_ = nullptr;
+  uint64_t ticket_ = 0;
+};
+
+void ReplicatorImpl::ReadNow(absl::Span<const store::Key> keys, const store::FindOptions& options,
+                             ReadSink& sink) {
+  if (context_.draining.load(std::memory_order_relaxed)) {
+    for (size_t i = 0; i < keys.size(); ++i) sink.Refuse(i);
+    return;
+  }
+  Gatekeeper gatekeeper(*this, keys, sink);
+  context_.store->FindEach(keys, options, gatekeeper);
+}
+
+void ReplicatorImpl::Write(absl::Span<const Operation> operations, WriteSink& sink) {
+  for (size_t i = 0; i < operations.size(); ++i) {
+    Finish finish;
+    At(operations[i].key.partition()).ExecuteWrite(operations[i], i, sink, &finish);
     finish.Run();
   }
 }

@@ -76,6 +76,11 @@ class Replicator : public cluster::ClusterListener, public Receiver {
   // Reads of many keys; `done` is called once per operation with its place.
   using BatchDone = absl::AnyInvocable<void(size_t index, OperationResult)>;
   virtual void ExecuteReads(absl::Span<const Operation> operations, BatchDone done) = 0;
+  // What of these keys can be answered at once, by one look at the store for all.
+  virtual void ReadNow(absl::Span<const store::Key> keys, const store::FindOptions& options,
+                       ReadSink& sink) = 0;
+  // Writes, in order; what goes to other nodes leaves as one message to each.
+  virtual void Write(absl::Span<const Operation> operations, WriteSink& sink) = 0;
   // Flushes a namespace in one partition.
   virtual void Flush(base::PartitionId partition, base::NamespaceId ns, absl::Duration deadline,
                      absl::AnyInvocable<void(absl::Status)> done) = 0;

@@ -26,6 +26,12 @@ class ByteBudget {
     ~Ticket() {
       if (budget_ != nullptr) budget_->used_.fetch_sub(bytes_, std::memory_order_relaxed);
     }
+    // Gives back all but so many.
+    void KeepOnly(uint64_t bytes) {
+      if (budget_ == nullptr || bytes >= bytes_) return;
+      budget_->used_.fetch_sub(bytes_ - bytes, std::memory_order_relaxed);
+      bytes_ = bytes;
+    }
     explicit operator bool() const { return budget_ != nullptr; }
 
    private:

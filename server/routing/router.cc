@@ -60,31 +60,33 @@ absl::Status Router::WithPlacement(absl::Status status, base::PartitionId partit
 
 void Router::Execute(const Operation& operation, const CallOptions& options,
                      replication::Done done) {
-  const base::PartitionId partition = operation.key.partition();
-  if (options.hop == Hop::kLast) {
-    replicator_->Execute(operation, [this, partition, options,
-                                     done = std::move(done)](OperationResult result) mutable {
-      if (!result.status.ok()) result.status = WithPlacement(std::move(result.status), partition);
-      LimitValue(options, result);
-      done(std::move(result));
-    });
-    return;
+  if (options.hop == Hop::kFirst) {
+    const cluster::MapPtr map = view_->map();
+    const base::PartitionId partition = operation.key.partition();
+    const bool local =
+        !map->partitions.empty() && (map->at(partition).primary == view_->self() ||
+                                     (operation.bounded && operation.kind == OpKind::kGet &&
+                                      map->at(partition).InIsr(view_->self())));
+    if (!local) return Forward(operation, options, std::move(done));
   }
-  const cluster::MapPtr map = view_->map();
-  const bool local =
-      !map->partitions.empty() && (map->at(partition).primary == view_->self() ||
-                                   (operation.bounded && operation.kind == OpKind::kGet &&
-                                    map->at(partition).InIsr(view_->self())));
-  if (!local) return Forward(operation, options, std::move(done));
   replicator_->Execute(operation, [this, &operation, options,
                                    done = std::move(done)](OperationResult result) mutable {
-    if (Judge(operation, result.status, rpc::Fate::kAnswered) == Verdict::kRetry) {
+    Conclude(operation, options, std::move(result), std::move(done));
+  });
+}
+
+void Router::Conclude(const Operation& operation, const CallOptions& options,
+                      OperationResult result, replication::Done done) {
+  if (!result.status.ok()) {
+    if (options.hop == Hop::kLast) {
+      result.status = WithPlacement(std::move(result.status), operation.key.partition());
+    } else if (Judge(operation, result.status, rpc::Fate::kAnswered) == Verdict::kRetry) {
       // It moved away under our hands, or is on its way to us.
       return Forward(operation, options, std::move(done));
     }
-    LimitValue(options, result);
-    done(std::move(result));
-  });
+  }
+  LimitValue(options, result);
+  done(std::move(result));
 }
 
 void Router::Forward(const Operation& operation, const CallOptions& options,

@@ -76,6 +76,20 @@ class Router {
   void ExecuteMany(absl::Span<const replication::Operation> operations, const CallOptions& options,
                    ManyDone done);
 
+  // What of these keys this node may answer itself, at once.
+  void ReadNow(absl::Span<const store::Key> keys, const store::FindOptions& options,
+               replication::ReadSink& sink) {
+    replicator_->ReadNow(keys, options, sink);
+  }
+  // Writes to keys that are this node's. What the sink is told to call later is to Conclude.
+  void WriteNow(absl::Span<const replication::Operation> operations, replication::WriteSink& sink) {
+    replicator_->Write(operations, sink);
+  }
+  // The end of an operation that this node's replicator answered: refusals that a caller at the
+  // first hop must not see are sent on.
+  void Conclude(const replication::Operation& operation, const CallOptions& options,
+                replication::OperationResult result, replication::Done done);
+
   // A page of a walk through all partitions. `request` was validated; it and `response` live until
   // `done`.
   void Scan(const v1::ScanRequest& request, const cluster::NamespacePtr& ns, Hop hop,

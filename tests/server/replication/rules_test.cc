@@ -2,6 +2,7 @@
 // with the rule switched off, that it happens.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -115,6 +116,92 @@ TEST_P(RuleStory, R4ReplicasRejectLowerEpochs) {
   const Story::Result read = story.Do(third, OpKind::kGet, other);
   ASSERT_TRUE(read.ok()) << read.result.status;
   EXPECT_EQ(read.value, GetParam() ? "new" : "");
+}
+
+// What a batch of reads finds, and a moment between the reading of a value and the answer.
+struct OneRead final : ReadSink {
+  char* Place(size_t, const store::EntryMeta&, size_t size) override {
+    value.resize(size);
+    if (while_reading) while_reading();
+    return value.data();
+  }
+  void Answer(size_t, store::Found&) override { answered = true; }
+  void Refuse(size_t) override { refused = true; }
+
+  std::function<void()> while_reading;
+  std::string value;
+  bool answered = false;
+  bool refused = false;
+};
+
+// A is cut off while it reads; until it answers, B has been promoted and has a newer value. The
+// lease held when the reading began, and does not hold when the answer would be given.
+TEST_P(RuleStory, R5ABatchChecksItsLeaseAfterReading) {
+  Story story({.nodes = 2, .rules = {.r5_lease = GetParam()}});
+  World& world = story.world;
+  ASSERT_TRUE(story.Do(0, OpKind::kSet, kFirst, "old").ok());
+  const store::Key key{world.ns()->id, kFirst, base::HashKey("default", kFirst)};
+  OneRead whole;
+  world.replicator(0).ReadNow({&key, 1}, {}, whole);
+  EXPECT_TRUE(whole.answered);
+  EXPECT_EQ(whole.value, "old");
+
+  OneRead read;
+  read.while_reading = [&] {
+    world.Isolate(0, absl::Seconds(30), /*from_controller=*/true);
+    ASSERT_TRUE(world.DeclareDead(0));
+    world.RunFor(absl::Seconds(5));
+    ASSERT_EQ(world.PrimaryOf(Story::Partition()), 1);
+    ASSERT_TRUE(story.Do(1, OpKind::kSet, kFirst, "new").ok());
+  };
+  world.replicator(0).ReadNow({&key, 1}, {}, read);
+  EXPECT_EQ(read.value, "old");
+  EXPECT_EQ(read.refused, GetParam());
+  EXPECT_EQ(read.answered, !GetParam());
+}
+
+// A write that B has not got is not shown by a batch of reads.
+TEST(Rules, R5ABatchShowsCommittedValuesOnly) {
+  Story story({.nodes = 2});
+  World& world = story.world;
+  ASSERT_TRUE(story.Do(0, OpKind::kSet, kFirst, "old").ok());
+  const store::Key key{world.ns()->id, kFirst, base::HashKey("default", kFirst)};
+  std::string_view value = "new";
+  Operation set;
+  set.kind = OpKind::kSet;
+  set.ns = world.ns();
+  set.key = key;
+  set.value = {&value, 1};
+  set.deadline = world.now() + absl::Seconds(1);
+  struct Sink final : WriteSink {
+    void Answer(size_t, OperationResult) override { ++answered; }
+    Done Later(size_t) override {
+      ++waiting;
+      return [this](OperationResult result) {
+        ++done;
+        EXPECT_TRUE(result.status.ok()) << result.status;
+        EXPECT_EQ(result.copies, 2u);
+      };
+    }
+    void Refuse(size_t) override { ++refused; }
+    int answered = 0, waiting = 0, done = 0, refused = 0;
+  } sink;
+  world.replicator(0).Write({&set, 1}, sink);
+  EXPECT_EQ(sink.waiting, 1);
+  EXPECT_EQ(sink.done, 0);
+  OneRead early;
+  world.replicator(0).ReadNow({&key, 1}, {}, early);
+  EXPECT_TRUE(early.refused);
+  world.RunFor(absl::Milliseconds(500));
+  EXPECT_EQ(sink.done, 1);
+  EXPECT_EQ(sink.answered + sink.refused, 0);
+  OneRead late;
+  world.replicator(0).ReadNow({&key, 1}, {}, late);
+  EXPECT_TRUE(late.answered);
+  EXPECT_EQ(late.value, "new");
+  // Not this node's to write.
+  world.replicator(1).Write({&set, 1}, sink);
+  EXPECT_EQ(sink.refused, 1);
 }
 
 // A's last write reached B and not C, and C is promoted. If it does not fetch what B has, its own
