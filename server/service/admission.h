@@ -26,11 +26,23 @@ class CacheHandler::Admission {
   }
   ~Admission() { Release(); }
 
+  // Gives back all but so much.
+  void KeepOnly(uint32_t operations, uint64_t bytes) {
+    if (handler_ == nullptr) return;
+    const uint32_t done = operations_ - operations;
+    ticket_.KeepOnly(bytes);
+    handler_->latency_.Record(base::Clock::Real().BootTime() - start_, done);
+    handler_->operations_.fetch_sub(done, std::memory_order_relaxed);
+    operations_ = operations;
+  }
+
   void Release() {
     if (handler_ == nullptr) return;
     CacheHandler* handler = std::exchange(handler_, nullptr);
     ticket_ = routing::ByteBudget::Ticket();
-    handler->latency_.Record(base::Clock::Real().BootTime() - start_, operations_);
+    if (operations_ > 0) {
+      handler->latency_.Record(base::Clock::Real().BootTime() - start_, operations_);
+    }
     handler->operations_.fetch_sub(operations_, std::memory_order_relaxed);
     handler->gate_.Leave();  // Last: the handler may end once the gate is empty.
   }

@@ -16,9 +16,6 @@ using replication::OperationResult;
 
 namespace {
 
-// What an operation costs beside its key and value.
-constexpr uint64_t kOperationBytes = 512;
-
 template <typename M>
 concept HasValue = requires(const M& message) {
   message.value().size();

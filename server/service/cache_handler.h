@@ -41,6 +41,12 @@ struct CacheCounters {
   std::atomic<uint64_t> refused{0};  // for overload
 };
 
+// What an operation costs of the budget, beside its key and value.
+inline constexpr uint64_t kOperationBytes = 512;
+// All values of a multi answer together; what does not fit is answered USE_STREAM. Leaves room for
+// keys' metadata within a message of 4 MiB.
+inline constexpr uint64_t kAnswerBytes = uint64_t{3} << 20;
+
 class CacheHandler {
  public:
   using StatusDone = absl::AnyInvocable<void(absl::Status)>;
@@ -85,6 +91,7 @@ class CacheHandler {
   int64_t under_way() const { return operations_.load(std::memory_order_relaxed); }
 
  private:
+  friend class OperationBatch;
   class Admission;
   template <typename Request, typename Response>
   class Many;

@@ -20,11 +20,6 @@ namespace {
 using replication::Operation;
 using replication::OperationResult;
 
-constexpr uint64_t kOperationBytes = 512;
-// All values of an answer together; what does not fit is answered USE_STREAM. Leaves room for keys'
-// metadata within a message of 4 MiB.
-constexpr uint64_t kAnswerBytes = uint64_t{3} << 20;
-
 // A call with many keys: what its operations point into, and what is still missing.
 template <typename Response>
 struct ManyState {

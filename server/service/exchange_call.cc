@@ -2,9 +2,8 @@
 
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/async_stream.h>
-#include <grpcpp/support/proto_buffer_reader.h>
-#include <grpcpp/support/proto_buffer_writer.h>
 
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <utility>
@@ -14,6 +13,7 @@
 #include "rpc/completion_queue.h"
 #include "rpc/status.h"
 #include "server/service/call_context.h"
+#include "server/service/operation_batch.h"
 
 namespace atoll::service {
 namespace {
@@ -21,8 +21,9 @@ namespace {
 constexpr absl::Duration kDefaultTimeout = absl::Seconds(30);
 // What an operation under way costs beside its message.
 constexpr size_t kWaitingBytes = 256;
+constexpr size_t kMostExpected = OperationBatch::kMessageBytes;
 
-class Stream final : public std::enable_shared_from_this<Stream> {
+class Stream final : public OperationBatch::Owner, public std::enable_shared_from_this<Stream> {
  public:
   static void Serve(const StreamEntry& entry, grpc::ServerCompletionQueue* queue) {
     if (!entry.calls->Enter()) return;
@@ -52,141 +53,221 @@ class Stream final : public std::enable_shared_from_this<Stream> {
     void (Stream::*const method_)(bool);
   };
 
+  // Part of what goes out: whole results.
   struct Ready {
-    std::unique_ptr<v1::OperationResult> result;
-    size_t bytes = 0;
-  };
-
-  // A received message, which its operations point into.
-  struct Message {
-    v1::ExchangeRequest request;
+    grpc::ByteBuffer bytes;
+    size_t size = 0;
   };
 
   void OnOpened(bool ok) {
     if (!ok) return Release();
     Serve(entry_, queue_);
     last_hop_ = InfoOf(context_, entry_.hop).options.hop == routing::Hop::kLast;
-    stream_.Read(&input_, read_.Arm());
+    base::MutexLock lock(mu_);
+    ReadLocked();
   }
 
   void OnRead(bool ok) {
-    if (!ok) {
-      base::MutexLock lock(mu_);
-      reading_ = false;
-      ended_ = true;
-      return AdvanceLocked();
-    }
-    auto message = std::make_shared<Message>();
-    grpc::ProtoBufferReader reader(&input_);
-    if (!message->request.ParseFromZeroCopyStream(&reader)) {
-      base::MutexLock lock(mu_);
-      reading_ = false;
-      ended_ = true;
-      status_ = base::InvalidArgument("message", "malformed");
-      return AdvanceLocked();
-    }
-    if (!std::exchange(seen_first_, true) && message->request.refuse_wrong_owner()) {
-      last_hop_ = true;
-    }
+    std::unique_ptr<OperationBatch> batch;
     {
-      // Completed operations gather until all of the message were started.
       base::MutexLock lock(mu_);
+      batch = std::move(reading_);
+      if (!ok) {
+        ended_ = true;
+        return AdvanceLocked();
+      }
+      // Completed operations gather until all of the message were started. From here to Settle the
+      // output is this thread's.
       gathering_ = true;
     }
-    const absl::Duration now = base::Clock::Real().BootTime();
-    for (const v1::Operation& operation : message->request.operations()) {
-      Start(message, operation, now);
+    const absl::Status status = batch->Decode();
+    if (status.ok()) Run(batch.get());
+    Settle(std::move(batch), status);
+  }
+
+  void Run(OperationBatch* batch) {
+    if (!std::exchange(seen_first_, true) && batch->refuse_wrong_owner()) last_hop_ = true;
+    output_.Expect(std::min(kMostExpected, batch->count() * bytes_per_answer_));
+    const size_t before = written_bytes_ + output_.size();
+    // Late operations keep the stream, too.
+    batch->keep = shared_from_this();
+    batch->Run(Info(absl::InfiniteDuration()), &output_, this);
+    const size_t answers = batch->count() - batch->late();
+    if (answers > 0) {
+      const size_t size = (written_bytes_ + output_.size() - before) / answers + 1;
+      // Seldom too small: memory for the rest of a message costs more than memory that is not used.
+      bytes_per_answer_ = std::max(size, bytes_per_answer_ - bytes_per_answer_ / 16);
     }
+  }
+
+  // The message's operations were started.
+  void Settle(std::unique_ptr<OperationBatch> batch, const absl::Status& status) {
+    // Goes when the mutex is free.
+    std::shared_ptr<void> keep;
     base::MutexLock lock(mu_);
     gathering_ = false;
-    reading_ = false;
+    if (!status.ok()) {
+      ended_ = true;
+      status_ = status;
+      return AdvanceLocked();
+    }
+    const size_t late = batch->late();
+    if (late > 0) {
+      batch->charged = batch->input().size() + late * kWaitingBytes;
+      held_bytes_ += batch->charged;
+      ++waiting_;
+    }
+    OperationBatch* const left = batch.release();
+    if (left->Leave()) {
+      keep = std::move(left->keep);
+      ReuseLocked(left, late > 0);
+    }
     AdvanceLocked();
   }
 
-  void Start(const std::shared_ptr<Message>& message, const v1::Operation& operation,
-             absl::Duration now) {
+  // --- OperationBatch::Owner ---
+
+  void OnFull() override {
+    written_bytes_ += output_.size();
+    base::MutexLock lock(mu_);
+    QueueLocked(&output_);
+  }
+
+  void OnFailed(const absl::Status& /*status*/) override {}
+
+  void StartOther(std::unique_ptr<v1::Operation> operation) override {
     auto result = std::make_unique<v1::OperationResult>();
-    result->set_id(operation.id());
-    const size_t bytes = operation.ByteSizeLong() + kWaitingBytes;
+    result->set_id(operation->id());
+    const size_t bytes = operation->ByteSizeLong() + kWaitingBytes;
     {
       base::MutexLock lock(mu_);
       ++waiting_;
       held_bytes_ += bytes;
     }
-    CallInfo info;
-    info.options.hop = last_hop_ ? routing::Hop::kLast : routing::Hop::kFirst;
-    info.options.max_value_bytes = routing::kExchangeValueBytes;
-    info.deadline =
-        now + (operation.timeout_ms() == 0 ? kDefaultTimeout
-                                           : absl::Milliseconds(operation.timeout_ms()));
+    const uint32_t timeout_ms = operation->timeout_ms();
+    const CallInfo info =
+        Info(base::Clock::Real().BootTime() +
+             (timeout_ms == 0 ? kDefaultTimeout : absl::Milliseconds(timeout_ms)));
     v1::OperationResult* const out = result.get();
-    entry_.handler->Handle(
-        operation, info, out,
-        [self = shared_from_this(), message, bytes, result = std::move(result)]() mutable {
-          self->OnDone(std::move(result), bytes);
-        });
+    const v1::Operation& in = *operation;
+    entry_.handler->Handle(in, info, out,
+                           [self = shared_from_this(), bytes, operation = std::move(operation),
+                            result = std::move(result)] { self->OnOther(*result, bytes); });
   }
 
-  void OnDone(std::unique_ptr<v1::OperationResult> result, size_t bytes) {
-    const size_t size = result->ByteSizeLong() + 8;
+  void OnLate(OperationBatch::Late* late, replication::OperationResult result) override {
+    std::shared_ptr<void> keep;
+    base::MutexLock lock(mu_);
+    OperationBatch* const batch = late->batch;
+    if (!broken_) {
+      batch->Encode(late, std::move(result), &late_output_);
+      if (late_output_.size() >= OperationBatch::kMessageBytes) QueueLocked(&late_output_);
+    }
+    if (batch->Leave()) {
+      keep = std::move(batch->keep);
+      ReuseLocked(batch, true);
+    }
+    AdvanceLocked();
+  }
+
+  void OnOther(const v1::OperationResult& result, size_t bytes) {
+    std::string body = result.SerializeAsString();
     base::MutexLock lock(mu_);
     --waiting_;
     held_bytes_ -= bytes;
     if (!broken_) {
-      held_bytes_ += size;
-      ready_.push_back({std::move(result), size});
+      AppendOther(body, &late_output_);
+      if (late_output_.size() >= OperationBatch::kMessageBytes) QueueLocked(&late_output_);
     }
     AdvanceLocked();
+  }
+
+  CallInfo Info(absl::Duration deadline) const {
+    CallInfo info;
+    info.options.hop = last_hop_ ? routing::Hop::kLast : routing::Hop::kFirst;
+    info.options.max_value_bytes = routing::kExchangeValueBytes;
+    info.deadline = deadline;
+    return info;
+  }
+
+  // A batch of which nothing is under way any more.
+  void ReuseLocked(OperationBatch* batch, bool waited) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (waited) {
+      held_bytes_ -= std::exchange(batch->charged, 0);
+      --waiting_;
+    }
+    if (idle_ != nullptr) {
+      delete batch;
+      return;
+    }
+    batch->Clear();
+    idle_.reset(batch);
+  }
+
+  void QueueLocked(wire::Output* output) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    const size_t size = output->size();
+    ready_.push_back({output->Finish(), size});
+    ready_bytes_ += size;
   }
 
   void OnWritten(bool ok) {
     base::MutexLock lock(mu_);
     writing_ = false;
-    held_bytes_ -= writing_bytes_;
     writing_bytes_ = 0;
     if (!ok) broken_ = true;
     AdvanceLocked();
+  }
+
+  size_t UnwrittenLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return output_.size() + late_output_.size() + ready_bytes_;
+  }
+
+  void ReadLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    reading_ = std::move(idle_);
+    if (reading_ == nullptr) reading_ = std::make_unique<OperationBatch>(entry_.handler);
+    stream_.Read(reading_->input().buffer(), read_.Arm());
   }
 
   // Starts whatever can be started. Everything that changes the state ends here.
   void AdvanceLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (finishing_ || gathering_) return;
     if (broken_) {
-      for (const Ready& ready : ready_) held_bytes_ -= ready.bytes;
+      output_.Clear();
+      late_output_.Clear();
       ready_.clear();
+      ready_bytes_ = 0;
     }
-    if (!writing_ && !ready_.empty()) WriteLocked();
-    if (!reading_ && !ended_ && held_bytes_ <= ExchangeCall::kPauseBytes) {
-      reading_ = true;
-      stream_.Read(&input_, read_.Arm());
+    if (!writing_ && UnwrittenLocked() > 0) WriteLocked();
+    if (reading_ == nullptr && !ended_ &&
+        held_bytes_ + writing_bytes_ + UnwrittenLocked() <= ExchangeCall::kPauseBytes) {
+      ReadLocked();
     }
     // A message that is no message ends the stream at once; else all is answered first.
-    const bool answered = waiting_ == 0 && ready_.empty();
-    if (ended_ && !reading_ && !writing_ && (answered || broken_ || !status_.ok())) {
+    const bool answered = waiting_ == 0 && UnwrittenLocked() == 0;
+    if (ended_ && reading_ == nullptr && !writing_ && (answered || broken_ || !status_.ok())) {
       finishing_ = true;
       stream_.Finish(rpc::ToGrpc(status_), finished_.Arm());
     }
   }
 
   void WriteLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    v1::ExchangeResponse response;
-    while (!ready_.empty() && (writing_bytes_ == 0 || writing_bytes_ + ready_.front().bytes <=
-                                                          ExchangeCall::kMessageBytes)) {
-      writing_bytes_ += ready_.front().bytes;
-      response.mutable_results()->AddAllocated(ready_.front().result.release());
+    Ready next;
+    if (!ready_.empty()) {
+      next = std::move(ready_.front());
       ready_.pop_front();
-    }
-    grpc::ByteBuffer output;
-    bool own_buffer = false;
-    const grpc::Status serialized =
-        grpc::SerializationTraits<v1::ExchangeResponse>::Serialize(response, &output, &own_buffer);
-    if (!serialized.ok()) {
-      broken_ = true;
-      held_bytes_ -= std::exchange(writing_bytes_, 0);
-      return;
+      ready_bytes_ -= next.size;
+    } else {
+      if (output_.size() + late_output_.size() <= OperationBatch::kMessageBytes) {
+        output_.Splice(late_output_);
+      }
+      wire::Output& from = output_.empty() ? late_output_ : output_;
+      written_bytes_ += output_.size();
+      next.size = from.size();
+      next.bytes = from.Finish();
     }
     writing_ = true;
-    stream_.Write(output, written_.Arm());
+    writing_bytes_ = next.size;
+    stream_.Write(next.bytes, written_.Arm());
   }
 
   void OnFinished(bool /*ok*/) { Release(); }
@@ -206,24 +287,34 @@ class Stream final : public std::enable_shared_from_this<Stream> {
   Event written_;
   Event finished_;
   grpc::ServerContext context_;
-  grpc::ByteBuffer input_;
   grpc::ServerAsyncReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer> stream_;
   std::shared_ptr<Stream> self_;
   // Of the reading side: one read at a time.
   bool last_hop_ = false;
   bool seen_first_ = false;
+  size_t bytes_per_answer_ = 128;
 
   base::Mutex mu_;
-  bool reading_ ABSL_GUARDED_BY(mu_) = true;
+  // Answers of the message that is being carried out, by the thread that does it: its own while
+  // `gathering_`, guarded by mu_ otherwise.
+  wire::Output output_;
+  size_t written_bytes_ = 0;  // all that output_ ever gave away
   bool gathering_ ABSL_GUARDED_BY(mu_) = false;
+  // What a read is under way for; nullptr: there is none.
+  std::unique_ptr<OperationBatch> reading_ ABSL_GUARDED_BY(mu_);
+  // For the next read. Batches that are busy belong to those who will leave them.
+  std::unique_ptr<OperationBatch> idle_ ABSL_GUARDED_BY(mu_);
   bool ended_ ABSL_GUARDED_BY(mu_) = false;  // nothing more will be read
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
   bool broken_ ABSL_GUARDED_BY(mu_) = false;  // nothing can be written any more
   bool finishing_ ABSL_GUARDED_BY(mu_) = false;
-  size_t waiting_ ABSL_GUARDED_BY(mu_) = 0;  // operations under way
-  size_t held_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  size_t waiting_ ABSL_GUARDED_BY(mu_) = 0;     // busy batches, and other operations
+  size_t held_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // of what waits
   size_t writing_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  size_t ready_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  // Before what the outputs hold.
   std::deque<Ready> ready_ ABSL_GUARDED_BY(mu_);
+  wire::Output late_output_ ABSL_GUARDED_BY(mu_);
   absl::Status status_ ABSL_GUARDED_BY(mu_);
 };
 

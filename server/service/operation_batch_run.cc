@@ -1,0 +1,375 @@
+// A batch carried out.
+#include <algorithm>
+#include <utility>
+
+#include "rpc/wire/encode.h"
+#include "server/replication/errors.h"
+#include "server/service/operation_batch.h"
+
+namespace atoll::service {
+
+using replication::Operation;
+using replication::OperationResult;
+using replication::OpKind;
+
+// Answers of a MultiSet's entries, until all are there. Entries are written by whoever completes
+// them; whoever brings `missing` to nought sees them all, and writes the answer.
+struct OperationBatch::MultiSet {
+  struct Item {
+    wire::WriteResponse answer;
+    absl::Status status;
+  };
+  explicit MultiSet(const Frame& f, size_t count) : frame(f), items(count), missing(count) {}
+  // Whether that was the last.
+  bool Done(size_t count) { return missing.fetch_sub(count, std::memory_order_acq_rel) == count; }
+
+  const Frame frame;
+  std::vector<Item> items;
+  std::atomic<size_t> missing;
+};
+
+namespace {
+
+constexpr absl::Duration kDefaultTimeout = absl::Seconds(30);
+
+wire::WriteResponse AnswerOf(const OperationResult& result) {
+  return {.outcome = result.outcome, .version = result.meta.version.raw(), .copies = result.copies};
+}
+
+}  // namespace
+
+// Writes what was found into the output; a small value is copied there from where it is stored.
+class OperationBatch::Reads final : public replication::ReadSink {
+ public:
+  Reads(OperationBatch* batch, const Step& step)
+      : batch_(batch), first_(step.first), multi_(step.kind == Step::Kind::kMultiGet) {}
+
+  char* Place(size_t index, const store::EntryMeta& meta, size_t size) override {
+    const Get& get = batch_->gets_[first_ + index];
+    if (IsUnchanged(get, meta) || !Fits(size)) return nullptr;
+    const GetHead head{.meta = meta, .value_size = size, .sent_bytes = size};
+    placed_ = WriteGetHead(get.frame, head, batch_->now_ms_,
+                           batch_->output_->Reserve(kMostHeadBytes + size));
+    return reinterpret_cast<char*>(placed_);
+  }
+
+  void Answer(size_t index, store::Found& found) override {
+    const Get& get = batch_->gets_[first_ + index];
+    if (uint8_t* const placed = std::exchange(placed_, nullptr); placed != nullptr) {
+      sent_ += found.value_size;
+      batch_->output_->Advance(placed + found.value_size);
+    } else {
+      AnswerWithoutPlace(get, found);
+    }
+    if (!multi_) batch_->Flush();
+  }
+
+  void Refuse(size_t index) override {
+    placed_ = nullptr;
+    refused_ = true;
+    if (!multi_) batch_->ExecuteGet(first_ + index);
+  }
+
+  bool refused() const { return refused_; }
+
+ private:
+  static bool IsUnchanged(const Get& get, const store::EntryMeta& meta) {
+    return get.if_version_not != 0 && get.if_version_not == meta.version.raw();
+  }
+
+  // A multi answer holds only so much.
+  bool Fits(uint64_t size) const { return !multi_ || sent_ + size <= kAnswerBytes; }
+
+  void AnswerWithoutPlace(const Get& get, const store::Found& found) {
+    GetHead head{.meta = found.meta, .value_size = found.value_size};
+    if (found.presence == store::Presence::kAbsent) {
+      head.outcome = v1::OUTCOME_MISS;
+    } else if (IsUnchanged(get, found.meta)) {
+      head.outcome = v1::OUTCOME_UNCHANGED;
+    } else if (found.presence == store::Presence::kPinLimit) {
+      return batch_->AppendFailure(get.frame, replication::TooManyPinned(), batch_->output_);
+    } else if (found.value_size > batch_->options_.max_value_bytes || !Fits(found.value_size)) {
+      head.outcome = v1::OUTCOME_USE_STREAM;
+    } else {
+      head.sent_bytes = found.value_size;
+      sent_ += found.value_size;
+    }
+    AppendGet(get.frame, head, found.value, batch_->now_ms_, batch_->output_);
+  }
+
+  OperationBatch* const batch_;
+  const size_t first_;
+  const bool multi_;
+  bool refused_ = false;
+  uint64_t sent_ = 0;
+  uint8_t* placed_ = nullptr;
+};
+
+class OperationBatch::Writes final : public replication::WriteSink {
+ public:
+  Writes(OperationBatch* batch, size_t first, MultiSet* set)
+      : batch_(batch), first_(first), set_(set) {}
+
+  void Answer(size_t index, OperationResult result) override {
+    const Frame& frame = batch_->write_frames_[first_ + index];
+    if (set_ != nullptr) {
+      set_->items[index] = {AnswerOf(result), std::move(result.status)};
+      ++answered_;
+      return;
+    }
+    batch_->AppendResult(frame, result, batch_->now_ms_, batch_->output_);
+    batch_->Flush();
+  }
+
+  replication::Done Later(size_t index) override {
+    Late* const late = NewLate(index);
+    // No more than a pointer, so that no operation of a batch needs memory for it.
+    return [late](OperationResult result) {
+      OperationBatch* const batch = late->batch;
+      batch->handler_->router_->Conclude(*late->operation, batch->options_, std::move(result),
+                                         [late](OperationResult concluded) {
+                                           late->batch->owner_->OnLate(late, std::move(concluded));
+                                         });
+    };
+  }
+
+  void Refuse(size_t index) override {
+    Late* const late = NewLate(index);
+    batch_->handler_->router_->Execute(
+        *late->operation, batch_->options_,
+        [late](OperationResult result) { late->batch->owner_->OnLate(late, std::move(result)); });
+  }
+
+  size_t answered() const { return answered_; }
+
+ private:
+  Late* NewLate(size_t index) {
+    return batch_->MakeLate(batch_->write_frames_[first_ + index], &batch_->writes_[first_ + index],
+                            set_);
+  }
+
+  OperationBatch* const batch_;
+  const size_t first_;
+  MultiSet* const set_;
+  size_t answered_ = 0;
+};
+
+absl::Duration OperationBatch::TimeoutOf(uint32_t timeout_ms) {
+  return timeout_ms == 0 ? kDefaultTimeout : absl::Milliseconds(timeout_ms);
+}
+
+OperationBatch::OperationBatch(CacheHandler* handler) : handler_(handler) {}
+
+OperationBatch::~OperationBatch() = default;
+
+void OperationBatch::Clear() {
+  decoded_ = count_ = reads_ = late_count_ = 0;
+  refuse_wrong_owner_ = false;
+  steps_.clear();
+  keys_.clear();
+  gets_.clear();
+  writes_.clear();
+  write_frames_.clear();
+  others_.clear();
+  errors_.clear();
+  namespaces_.clear();
+  late_gets_.clear();
+  multi_sets_.clear();
+  input_.Clear();
+}
+
+OperationBatch::Late* OperationBatch::MakeLate(const Frame& frame, const Operation* operation,
+                                               MultiSet* set) {
+  auto* const late = input_.arena().Array<Late>(1);
+  *late = {.batch = this, .operation = operation, .set = set, .frame = frame};
+  ++late_count_;
+  // Relaxed: this thread is inside itself.
+  busy_.fetch_add(1, std::memory_order_relaxed);
+  return late;
+}
+
+bool OperationBatch::Leave() {
+  if (busy_.fetch_sub(1, std::memory_order_acq_rel) > 1) return false;
+  admission_.Release();
+  return true;
+}
+
+void OperationBatch::Flush() {
+  if (output_->size() >= kMessageBytes) owner_->OnFull();
+}
+
+void OperationBatch::Run(const CallInfo& info, wire::Output* output, Owner* owner) {
+  options_ = info.options;
+  output_ = output;
+  owner_ = owner;
+  busy_.store(1, std::memory_order_relaxed);
+  now_ = base::Clock::Real().BootTime();
+  deadline_ = info.deadline;
+  now_ms_ = absl::ToUnixMillis(handler_->clock_->Now());
+  for (Operation& write : writes_) write.deadline = std::min(now_ + write.deadline, deadline_);
+  absl::Status admitted;
+  if (count_ > 0) {
+    admitted = handler_->Admit(static_cast<uint32_t>(count_),
+                               count_ * kOperationBytes + input_.size(), info, &admission_);
+  }
+  for (const Step& step : steps_) {
+    if (admitted.ok()) {
+      RunStep(step);
+    } else {
+      RefuseStep(step, admitted);
+    }
+  }
+  if (!admitted.ok()) return;
+  CacheCounters& counters = handler_->counters_;
+  if (reads_ > 0) counters.reads.fetch_add(reads_, std::memory_order_relaxed);
+  if (count_ > reads_) counters.writes.fetch_add(count_ - reads_, std::memory_order_relaxed);
+  if (late_count_ == 0) {
+    admission_.Release();
+  } else {
+    admission_.KeepOnly(static_cast<uint32_t>(late_count_),
+                        late_count_ * kOperationBytes + input_.size());
+  }
+}
+
+void OperationBatch::RunStep(const Step& step) {
+  switch (step.kind) {
+    case Step::Kind::kGets: {
+      Reads reads(this, step);
+      handler_->router_->ReadNow(absl::MakeConstSpan(keys_).subspan(step.first, step.count), {},
+                                 reads);
+      return;
+    }
+    case Step::Kind::kWrites: {
+      Writes writes(this, step.first, nullptr);
+      handler_->router_->WriteNow(absl::MakeConstSpan(writes_).subspan(step.first, step.count),
+                                  writes);
+      return;
+    }
+    case Step::Kind::kMultiGet:
+      return RunMultiGet(step);
+    case Step::Kind::kMultiSet:
+      return RunMultiSet(step);
+    case Step::Kind::kOther:
+      for (size_t i = step.first; i < step.first + step.count; ++i) {
+        owner_->StartOther(std::move(others_[i]));
+      }
+      return;
+    case Step::Kind::kError:
+      AppendFailure(step.frame, errors_[step.first], output_);
+      return Flush();
+  }
+}
+
+void OperationBatch::RefuseStep(const Step& step, const absl::Status& status) {
+  switch (step.kind) {
+    case Step::Kind::kGets:
+      for (size_t i = step.first; i < step.first + step.count; ++i) {
+        AppendFailure(gets_[i].frame, status, output_);
+        Flush();
+      }
+      return;
+    case Step::Kind::kWrites:
+      for (size_t i = step.first; i < step.first + step.count; ++i) {
+        AppendFailure(write_frames_[i], status, output_);
+        Flush();
+      }
+      return;
+    case Step::Kind::kMultiGet:
+    case Step::Kind::kMultiSet:
+      AppendFailure(step.frame, status, output_);
+      return Flush();
+    case Step::Kind::kOther:
+    case Step::Kind::kError:
+      return RunStep(step);
+  }
+}
+
+void OperationBatch::ExecuteGet(size_t index) {
+  const Get& get = gets_[index];
+  Operation& operation = late_gets_.emplace_back();
+  operation.kind = OpKind::kGet;
+  operation.ns = namespaces_[get.ns];
+  operation.key = keys_[index];
+  operation.bounded = get.bounded;
+  operation.if_version_not = base::Version(get.if_version_not);
+  operation.deadline = std::min(now_ + TimeoutOf(get.timeout_ms), deadline_);
+  Late* const late = MakeLate(get.frame, &operation, nullptr);
+  handler_->router_->Execute(operation, options_, [late](OperationResult result) {
+    late->batch->owner_->OnLate(late, std::move(result));
+  });
+}
+
+void OperationBatch::RunMultiGet(const Step& step) {
+  const bool bare = step.frame.form == Frame::Form::kBare;
+  const wire::Output::Mark mark = output_->SetMark();
+  const wire::Output::Hole hole = bare ? wire::Output::Hole{} : output_->LeaveHole();
+  Reads reads(this, step);
+  const auto keys = absl::MakeConstSpan(keys_).subspan(step.first, step.count);
+  handler_->router_->ReadNow(keys, {}, reads);
+  if (reads.refused()) {
+    // Some of it is another node's, or waits.
+    output_->RollBack(mark);
+    const Get& get = gets_[step.first];
+    auto other = NewOther(step.frame, get.timeout_ms);
+    v1::MultiGetRequest& message = *other->mutable_multi_get();
+    message.set_namespace_(namespaces_[get.ns]->name);
+    for (const store::Key& key : keys) message.add_keys(key.key.data(), key.key.size());
+    if (get.bounded) message.set_consistency(v1::CONSISTENCY_BOUNDED);
+    return owner_->StartOther(std::move(other));
+  }
+  if (bare) return;
+  uint8_t head[wire::Output::kHoleBytes];
+  const uint8_t* const end = WriteMultiHead(step.frame, output_->size() - mark.size, head);
+  output_->Fill(hole, {reinterpret_cast<const char*>(head), static_cast<size_t>(end - head)});
+  Flush();
+}
+
+void OperationBatch::RunMultiSet(const Step& step) {
+  MultiSet& set = multi_sets_.emplace_back(step.frame, step.count);
+  Writes writes(this, step.first, &set);
+  handler_->router_->WriteNow(absl::MakeConstSpan(writes_).subspan(step.first, step.count), writes);
+  if (writes.answered() == 0 || !set.Done(writes.answered())) return;
+  AppendMultiSet(set, output_);
+  Flush();
+}
+
+void OperationBatch::Encode(Late* late, OperationResult result, wire::Output* output) {
+  if (late->set == nullptr) {
+    return AppendResult(late->frame, result, absl::ToUnixMillis(handler_->clock_->Now()), output);
+  }
+  late->set->items[late->frame.number] = {AnswerOf(result), std::move(result.status)};
+  if (late->set->Done(1)) AppendMultiSet(*late->set, output);
+}
+
+void OperationBatch::AppendResult(const Frame& frame, const OperationResult& result, int64_t now_ms,
+                                  wire::Output* output) {
+  if (!result.status.ok()) return AppendFailure(frame, result.status, output);
+  if (frame.kind == wire::Kind::kGet) return AppendGet(frame, result, now_ms, output);
+  AppendWrite(frame, AnswerOf(result), output);
+}
+
+void OperationBatch::AppendMultiSet(const MultiSet& set, wire::Output* output) {
+  const bool bare = set.frame.form == Frame::Form::kBare;
+  const size_t before = output->size();
+  const wire::Output::Hole hole = bare ? wire::Output::Hole{} : output->LeaveHole();
+  for (size_t i = 0; i < set.items.size(); ++i) {
+    const Frame frame{.form = Frame::Form::kItem, .kind = wire::Kind::kSet, .number = i};
+    if (set.items[i].status.ok()) {
+      AppendWrite(frame, set.items[i].answer, output);
+    } else {
+      AppendError(frame, SerializeStatus(set.items[i].status), output);
+    }
+  }
+  if (bare) return;
+  uint8_t head[wire::Output::kHoleBytes];
+  const uint8_t* const end = WriteMultiHead(set.frame, output->size() - before, head);
+  output->Fill(hole, {reinterpret_cast<const char*>(head), static_cast<size_t>(end - head)});
+}
+
+void OperationBatch::AppendFailure(const Frame& frame, const absl::Status& status,
+                                   wire::Output* output) {
+  if (frame.form == Frame::Form::kBare) return owner_->OnFailed(status);
+  AppendError(frame, SerializeStatus(status), output);
+}
+
+}  // namespace atoll::service
