@@ -10,11 +10,13 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "atoll/internal/v1/peer.grpc.pb.h"
 #include "base/logging.h"
 #include "rpc/channel.h"
 #include "rpc/completion_queue.h"
+#include "server/replication/afterwards.h"
 
 namespace atoll::replication {
 namespace {
@@ -62,8 +64,13 @@ class PeerLinks::Link {
     } else {
       queue_.emplace_back(std::move(message), bytes);
     }
-    WriteLocked();
+    if (queued_bytes_ > links_->options_.batch_bytes || !links_->KeepBack()) WriteLocked();
     return true;
+  }
+
+  void Flush() {
+    base::MutexLock lock(mu_);
+    if (up_) WriteLocked();
   }
 
   void Close() {
@@ -151,6 +158,7 @@ class PeerLinks::Link {
     }
     queued_bytes_ -= bytes;
     writing_ = true;
+    links_->written_.fetch_add(1, std::memory_order_relaxed);
     ++under_way_;
     stream_->Write(out_, wrote_.Arm());
   }
@@ -266,6 +274,25 @@ void PeerLinks::Send(base::Incarnation to, internal::v1::PeerMessage message) {
   ++dropped_;
 }
 
+void PeerLinks::Hold() { holders_.fetch_add(1); }
+
+bool PeerLinks::KeepBack() {
+  kept_back_.store(true);
+  return holders_.load() > 0;
+}
+
+void PeerLinks::Release() {
+  holders_.fetch_sub(1);
+  if (!kept_back_.exchange(false)) return;
+  // Those of others who still hold leave as well: holders may overlap without an end.
+  absl::InlinedVector<std::shared_ptr<Link>, 4> links;
+  {
+    base::MutexLock lock(mu_);
+    for (const auto& [to, link] : links_) links.push_back(link);
+  }
+  for (const auto& link : links) link->Flush();
+}
+
 absl::Status PeerLinks::OnHello(const internal::v1::LinkHello& hello) {
   if (hello.to_incarnation() != options_.self.value()) {
     return absl::FailedPreconditionError("the link is meant for an earlier process here");
@@ -280,9 +307,13 @@ absl::Status PeerLinks::OnHello(const internal::v1::LinkHello& hello) {
 
 void PeerLinks::OnMessages(base::Incarnation from, const internal::v1::LinkRequest& request) {
   if (receiver_ == nullptr) return;
+  // Acknowledgements leave together, and answers to callers do.
+  const Afterwards::Scope scope;
+  Hold();
   for (const internal::v1::PeerMessage& message : request.messages()) {
     receiver_->OnMessage(from, message);
   }
+  Release();
 }
 
 void PeerLinks::OnMap(const cluster::MapPtr& map) {

@@ -1,7 +1,8 @@
 // The Transport between nodes: for each other node process one outgoing PeerService.Link, kept up,
 // on which everything for it goes in order; and the sink of the Links that come in.
 //
-// One write is under way on a link; all that queues meanwhile goes out as the next. A link that
+// One write is under way on a link; all that queues meanwhile, or while anybody holds, goes out as
+// the next. A link that
 // breaks is made anew with a back-off, and the receiver is told (OnLinkUp), since what was under
 // way is lost. While a link is down, and beyond its bounded queue, messages are dropped.
 //
@@ -13,6 +14,7 @@
 
 #include <grpcpp/security/credentials.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -55,6 +57,8 @@ class PeerLinks final : public Transport, public LinkSink, public cluster::Clust
   void Stop();
 
   void Send(base::Incarnation to, internal::v1::PeerMessage message) override;
+  void Hold() override;
+  void Release() override;
   absl::Status OnHello(const internal::v1::LinkHello& hello) override;
   void OnMessages(base::Incarnation from, const internal::v1::LinkRequest& request) override;
   void OnMap(const cluster::MapPtr& map) override;
@@ -62,14 +66,23 @@ class PeerLinks final : public Transport, public LinkSink, public cluster::Clust
   // Links that are up.
   int up() const;
   uint64_t dropped() const;
+  // Messages written.
+  uint64_t written() const { return written_.load(std::memory_order_relaxed); }
 
  private:
   class Link;
   void Gone(Link* link);
+  // Whether a message that was just queued may wait for a Release.
+  bool KeepBack();
 
   const PeerLinksOptions options_;
   Receiver* receiver_ = nullptr;
   std::unique_ptr<rpc::Poller> poller_;
+  // Sequentially consistent: who queues marks, then looks for holders; who releases counts down,
+  // then looks for a mark. One of the two sees the other, and nothing stays behind.
+  std::atomic<int> holders_{0};
+  std::atomic<bool> kept_back_{false};
+  std::atomic<uint64_t> written_{0};
   mutable base::Mutex mu_;
   base::CondVar gone_;
   std::string cluster_id_ ABSL_GUARDED_BY(mu_);

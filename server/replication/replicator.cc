@@ -194,11 +194,14 @@ void ReplicatorImpl::ReadNow(absl::Span<const store::Key> keys, const store::Fin
 }
 
 void ReplicatorImpl::Write(absl::Span<const Operation> operations, WriteSink& sink) {
+  const bool many = operations.size() > 1;
+  if (many) context_.transport->Hold();
   for (size_t i = 0; i < operations.size(); ++i) {
     Finish finish;
     At(operations[i].key.partition()).ExecuteWrite(operations[i], i, sink, &finish);
     finish.Run();
   }
+  if (many) context_.transport->Release();
 }
 
 void ReplicatorImpl::Flush(base::PartitionId partition, base::NamespaceId ns,

@@ -26,6 +26,9 @@ class Transport {
   virtual ~Transport() = default;
   // Dropped if the link is down or its bounded queue is full (the state machines resend).
   virtual void Send(base::Incarnation to, internal::v1::PeerMessage message) = 0;
+  // Between them what is sent, by this thread or any, may be kept back, so that it leaves together.
+  virtual void Hold() {}
+  virtual void Release() {}
 };
 
 // Whom a Transport tells what came in.

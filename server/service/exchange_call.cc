@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "rpc/completion_queue.h"
 #include "rpc/status.h"
+#include "server/replication/afterwards.h"
 #include "server/service/call_context.h"
 #include "server/service/operation_batch.h"
 
@@ -167,7 +168,7 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
       keep = std::move(batch->keep);
       ReuseLocked(batch, true);
     }
-    AdvanceLocked();
+    AdvanceSoonLocked();
   }
 
   void OnOther(const v1::OperationResult& result, size_t bytes) {
@@ -179,7 +180,18 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
       AppendOther(body, &late_output_);
       if (late_output_.size() >= OperationBatch::kMessageBytes) QueueLocked(&late_output_);
     }
-    AdvanceLocked();
+    AdvanceSoonLocked();
+  }
+
+  // After a late answer. Those that one message of a replica sets off go out as one, too.
+  void AdvanceSoonLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (!replication::Afterwards::InScope()) return AdvanceLocked();
+    if (std::exchange(advancing_soon_, true)) return;
+    replication::Afterwards::Do([self = shared_from_this()] {
+      base::MutexLock lock(self->mu_);
+      self->advancing_soon_ = false;
+      self->AdvanceLocked();
+    });
   }
 
   CallInfo Info(absl::Duration deadline) const {
@@ -308,6 +320,7 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
   bool broken_ ABSL_GUARDED_BY(mu_) = false;  // nothing can be written any more
   bool finishing_ ABSL_GUARDED_BY(mu_) = false;
+  bool advancing_soon_ ABSL_GUARDED_BY(mu_) = false;
   size_t waiting_ ABSL_GUARDED_BY(mu_) = 0;     // busy batches, and other operations
   size_t held_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // of what waits
   size_t writing_bytes_ ABSL_GUARDED_BY(mu_) = 0;

@@ -155,6 +155,44 @@ TEST(PeerLinks, MessagesArriveInOrderAndGatherInBatches) {
   EXPECT_EQ(a.links.dropped(), 0u);
 }
 
+TEST(PeerLinks, WhatIsSentWhileSomebodyHoldsIsOneMessage) {
+  End a(test::NodeId(0));
+  End b(test::NodeId(1));
+  b.Serve(0);
+  a.links.OnMap(MapOf(1, b.port));
+  ASSERT_TRUE(a.inbox.WaitForUps(1));
+  // Without it the first would leave at once.
+  a.links.Hold();
+  for (uint64_t n = 0; n < 100; ++n) a.links.Send(test::NodeId(1), Numbered(n));
+  EXPECT_EQ(a.links.written(), 0u);
+  a.links.Release();
+  ASSERT_TRUE(b.inbox.WaitForMessages(100));
+  EXPECT_EQ(a.links.written(), 1u);
+  EXPECT_EQ(b.service.requests, 2) << "the hello, and all";
+}
+
+TEST(PeerLinks, SeveralWhoHoldLeaveNothingBehind) {
+  End a(test::NodeId(0));
+  End b(test::NodeId(1));
+  b.Serve(0);
+  a.links.OnMap(MapOf(1, b.port));
+  ASSERT_TRUE(a.inbox.WaitForUps(1));
+  constexpr uint64_t kRounds = 2000;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (uint64_t n = 0; n < kRounds; ++n) {
+        if (t > 0) a.links.Hold();
+        a.links.Send(test::NodeId(1), Numbered(n));
+        a.links.Send(test::NodeId(1), Numbered(n));
+        if (t > 0) a.links.Release();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_TRUE(b.inbox.WaitForMessages(4 * 2 * kRounds));
+}
+
 TEST(PeerLinks, TheLargestRecordPasses) {
   End a(test::NodeId(0));
   End b(test::NodeId(1));
