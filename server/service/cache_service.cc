@@ -5,6 +5,7 @@
 #include "server/service/call_context.h"
 #include "server/service/exchange_call.h"
 #include "server/service/get_stream_call.h"
+#include "server/service/raw_call.h"
 #include "server/service/set_stream_call.h"
 #include "server/service/unary_call.h"
 
@@ -17,8 +18,6 @@ void CacheGrpcService::Serve(grpc::ServerCompletionQueue* queue, base::Gate* cal
                       [&call](absl::Status status) { call.Finish(status); });
     });
   };
-  serve(&CacheAsyncService::RequestGet);
-  serve(&CacheAsyncService::RequestSet);
   serve(&CacheAsyncService::RequestDelete);
   serve(&CacheAsyncService::RequestTouch);
   serve(&CacheAsyncService::RequestGetAndTouch);
@@ -29,8 +28,6 @@ void CacheGrpcService::Serve(grpc::ServerCompletionQueue* queue, base::Gate* cal
   serve(&CacheAsyncService::RequestDecrement);
   serve(&CacheAsyncService::RequestAppend);
   serve(&CacheAsyncService::RequestPrepend);
-  serve(&CacheAsyncService::RequestMultiGet);
-  serve(&CacheAsyncService::RequestMultiSet);
   serve(&CacheAsyncService::RequestMultiDelete);
   serve(&CacheAsyncService::RequestScan);
   serve(&CacheAsyncService::RequestFlush);
@@ -38,6 +35,10 @@ void CacheGrpcService::Serve(grpc::ServerCompletionQueue* queue, base::Gate* cal
   GetStreamCall::Serve(entry, queue);
   SetStreamCall::Serve(entry, queue);
   ExchangeCall::Serve(entry, queue);
+  for (const wire::Kind kind :
+       {wire::Kind::kGet, wire::Kind::kSet, wire::Kind::kMultiGet, wire::Kind::kMultiSet}) {
+    RawCall::Serve(entry, kind, queue);
+  }
 }
 
 }  // namespace atoll::service

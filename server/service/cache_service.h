@@ -7,11 +7,14 @@
 
 namespace atoll::service {
 
-// The streams are raw: their messages are taken apart and put together by hand, without copies of
-// large values.
-using CacheAsyncService =
+// The streams and the unary methods that carry the load are raw: their messages are taken apart and
+// put together by hand, without copies of large values.
+using CacheRawStreams =
     v1::CacheService::WithRawMethod_GetStream<v1::CacheService::WithRawMethod_SetStream<
         v1::CacheService::WithRawMethod_Exchange<v1::CacheService::AsyncService>>>;
+using CacheAsyncService = v1::CacheService::WithRawMethod_Get<
+    v1::CacheService::WithRawMethod_Set<v1::CacheService::WithRawMethod_MultiGet<
+        v1::CacheService::WithRawMethod_MultiSet<CacheRawStreams>>>>;
 
 class CacheGrpcService {
  public:

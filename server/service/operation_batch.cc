@@ -18,6 +18,9 @@ using replication::OpKind;
 
 namespace {
 
+// A unary call's own deadline is within it.
+constexpr uint32_t kLongestTimeoutMs = 30'000;
+
 absl::Status TooMany(size_t count) {
   if (count <= OperationBatch::kMostOperations) return absl::OkStatus();
   return base::InvalidArgument("operations", absl::StrCat(count, " or more in a message"),
@@ -58,6 +61,54 @@ absl::Status OperationBatch::DecodeOther() {
   for (v1::Operation& operation : *request.mutable_operations()) {
     AddOther(std::make_unique<v1::Operation>(std::move(operation)));
   }
+  return absl::OkStatus();
+}
+
+absl::Status OperationBatch::DecodeOne(wire::Kind kind) {
+  if (!input_.Load()) return base::InvalidArgument("message", "malformed");
+  const Frame frame{.form = Frame::Form::kBare, .kind = kind};
+  const auto decode = [&](auto message, auto add) {
+    if (!wire::Decode(input_, &message)) return DecodeOneOther(kind);
+    (this->*add)(message, frame, kLongestTimeoutMs);
+    return absl::OkStatus();
+  };
+  switch (kind) {
+    case wire::Kind::kGet:
+      return decode(wire::GetRequest(), &OperationBatch::AddGet);
+    case wire::Kind::kSet:
+      return decode(wire::SetRequest(), &OperationBatch::AddSet);
+    case wire::Kind::kMultiGet:
+      return decode(wire::MultiGetRequest(), &OperationBatch::AddMultiGet);
+    case wire::Kind::kMultiSet:
+      return decode(wire::MultiSetRequest(), &OperationBatch::AddMultiSet);
+    case wire::Kind::kDelete:
+    case wire::Kind::kOther:
+      break;
+  }
+  return absl::InternalError("not a unary method");
+}
+
+absl::Status OperationBatch::DecodeOneOther(wire::Kind kind) {
+  auto operation = std::make_unique<v1::Operation>();
+  google::protobuf::Message* message = nullptr;
+  switch (kind) {
+    case wire::Kind::kSet:
+      message = operation->mutable_set();
+      break;
+    case wire::Kind::kMultiGet:
+      message = operation->mutable_multi_get();
+      break;
+    case wire::Kind::kMultiSet:
+      message = operation->mutable_multi_set();
+      break;
+    default:
+      message = operation->mutable_get();
+  }
+  grpc::ProtoBufferReader reader(input_.buffer());
+  if (!message->ParseFromZeroCopyStream(&reader)) {
+    return base::InvalidArgument("message", "malformed");
+  }
+  AddOther(std::move(operation));
   return absl::OkStatus();
 }
 

@@ -12,7 +12,6 @@
 #pragma once
 
 #include <atomic>
-#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -68,6 +67,9 @@ class OperationBatch {
   // Reads an ExchangeRequest from the input. INVALID_ARGUMENT if it is none; then nothing may be
   // run.
   absl::Status Decode();
+  // Reads one bare request of this kind: kGet, kSet, kMultiGet, kMultiSet.
+  absl::Status DecodeOne(wire::Kind kind);
+  // Of what was decoded: keys.
   size_t count() const { return count_; }
   bool refuse_wrong_owner() const { return refuse_wrong_owner_; }
 
@@ -111,6 +113,7 @@ class OperationBatch {
   // Decoding. Nothing is carried out yet, since the message as a whole may turn out to be one for
   // the generated parser.
   absl::Status DecodeOther();
+  absl::Status DecodeOneOther(wire::Kind kind);
   bool Add(const wire::Operation& operation);
   void AddGet(const wire::GetRequest& get, const Frame& frame, uint32_t timeout_ms);
   void AddSet(const wire::SetRequest& set, const Frame& frame, uint32_t timeout_ms);
@@ -177,8 +180,8 @@ class OperationBatch {
   wire::Output* output_ = nullptr;
   Owner* owner_ = nullptr;
   size_t late_count_ = 0;
-  std::deque<replication::Operation> late_gets_;
-  std::deque<MultiSet> multi_sets_;
+  std::vector<std::unique_ptr<replication::Operation>> late_gets_;
+  std::vector<std::unique_ptr<MultiSet>> multi_sets_;
   CacheHandler::Admission admission_;
   // Run itself, and late operations. Released and acquired: whoever is last sees all that was done.
   std::atomic<size_t> busy_{0};

@@ -286,7 +286,7 @@ void OperationBatch::RefuseStep(const Step& step, const absl::Status& status) {
 
 void OperationBatch::ExecuteGet(size_t index) {
   const Get& get = gets_[index];
-  Operation& operation = late_gets_.emplace_back();
+  Operation& operation = *late_gets_.emplace_back(std::make_unique<Operation>());
   operation.kind = OpKind::kGet;
   operation.ns = namespaces_[get.ns];
   operation.key = keys_[index];
@@ -325,7 +325,7 @@ void OperationBatch::RunMultiGet(const Step& step) {
 }
 
 void OperationBatch::RunMultiSet(const Step& step) {
-  MultiSet& set = multi_sets_.emplace_back(step.frame, step.count);
+  MultiSet& set = *multi_sets_.emplace_back(std::make_unique<MultiSet>(step.frame, step.count));
   Writes writes(this, step.first, &set);
   handler_->router_->WriteNow(absl::MakeConstSpan(writes_).subspan(step.first, step.count), writes);
   if (writes.answered() == 0 || !set.Done(writes.answered())) return;

@@ -2,6 +2,8 @@
 #include "server/service/cache_service.h"
 
 #include <gmock/gmock.h>
+#include <google/protobuf/unknown_field_set.h>
+#include <grpcpp/impl/codegen/client_unary_call.h>
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -183,6 +185,65 @@ TEST_P(CacheService, EveryVerbDoesWhatItSays) {
   ASSERT_TRUE(stub_.Call(&S::Delete, erase, &erased).ok());
   EXPECT_EQ(erased.outcome(), v1::OUTCOME_OK);
   EXPECT_EQ(stub_.Get(Key()).outcome(), v1::OUTCOME_MISS);
+}
+
+// A call whose message is given as bytes.
+absl::Status CallRaw(const std::shared_ptr<grpc::Channel>& channel, const char* method,
+                     const std::string& request, std::string* response) {
+  const grpc::Slice slice(request);
+  const grpc::ByteBuffer in(&slice, 1);
+  grpc::ByteBuffer out;
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+  const grpc::internal::RpcMethod rpc(method, grpc::internal::RpcMethod::NORMAL_RPC);
+  const grpc::Status status = grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>(
+      channel.get(), rpc, &context, in, &out);
+  if (!status.ok()) return rpc::FromGrpc(status);
+  std::vector<grpc::Slice> slices;
+  EXPECT_TRUE(out.Dump(&slices).ok());
+  response->clear();
+  for (const grpc::Slice& piece : slices) {
+    response->append(reinterpret_cast<const char*>(piece.begin()), piece.size());
+  }
+  return absl::OkStatus();
+}
+
+// Whatever the bytes are: what the generated parser makes of them is carried out, and what it does
+// not take is refused.
+TEST_P(CacheService, ARequestCutAnywhereIsWhatTheGeneratedParserMakesOfIt) {
+  ASSERT_TRUE(stub_.Set(Key(), "value").ok());
+  v1::MultiGetRequest request;
+  request.set_namespace_("default");
+  request.add_keys(Key());
+  request.add_keys("none");
+  request.set_consistency(v1::CONSISTENCY_STRICT);
+  // And a field that nobody knows yet.
+  request.GetReflection()->MutableUnknownFields(&request)->AddVarint(1000, 7);
+  request.add_keys(Key());
+  const std::string whole = request.SerializeAsString();
+  for (size_t size = 0; size <= whole.size(); ++size) {
+    SCOPED_TRACE(size);
+    const std::string cut = whole.substr(0, size);
+    v1::MultiGetRequest parsed;
+    const bool legal = parsed.ParseFromString(cut);
+    std::string bytes;
+    const absl::Status status =
+        CallRaw(nodes_.channel(0), "/atoll.v1.CacheService/MultiGet", cut, &bytes);
+    if (!legal || parsed.keys_size() == 0) {
+      EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+      EXPECT_EQ(base::Reason(status), base::reason::kBadArgument);
+      continue;
+    }
+    ASSERT_TRUE(status.ok()) << status;
+    v1::MultiGetResponse response;
+    ASSERT_TRUE(response.ParseFromString(bytes));
+    ASSERT_EQ(response.results_size(), parsed.keys_size());
+    for (const v1::MultiGetResult& item : response.results()) {
+      const std::string& key = parsed.keys(static_cast<int>(item.index()));
+      EXPECT_EQ(item.has_error(), key.empty());
+      EXPECT_EQ(item.result().value(), key == Key() ? "value" : "");
+    }
+  }
 }
 
 TEST_P(CacheService, AnUnchangedValueIsNotSent) {
