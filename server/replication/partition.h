@@ -23,6 +23,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "absl/random/random.h"
 #include "base/mutex.h"
 #include "ring/placement_map.h"
@@ -194,7 +195,7 @@ class Partition {
   bool ApplyLocally(const Operation& operation, base::Version version, Evaluation* evaluation)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Logs the record of sequence last() + 1 and sends it.
-  void Replicate(uint64_t sequence, absl::AnyInvocable<internal::v1::Record()> make)
+  void Replicate(uint64_t sequence, absl::FunctionRef<internal::v1::Record()> make)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Wait(uint64_t sequence, Waiter waiter) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Answers when `sequence` is committed, at once if it is.

@@ -28,7 +28,7 @@ Partition::Member* Partition::FindMember(base::Incarnation node) {
   return nullptr;
 }
 
-void Partition::Replicate(uint64_t sequence, absl::AnyInvocable<internal::v1::Record()> make) {
+void Partition::Replicate(uint64_t sequence, absl::FunctionRef<internal::v1::Record()> make) {
   if (members_.empty()) {
     log_.Skip(sequence);
     return;
