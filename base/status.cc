@@ -1,5 +1,6 @@
 #include "base/status.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -123,6 +124,12 @@ bool HasReason(const absl::Status& status, std::string_view reason) {
 Metadata ReasonMetadata(const absl::Status& status) {
   std::optional<ErrorInfo> info = Decode(status);
   return info ? std::move(info->metadata) : Metadata();
+}
+
+absl::Status Overloaded(std::string_view message, absl::Duration retry_after) {
+  const int64_t ms = std::max<int64_t>(1, absl::ToInt64Milliseconds(retry_after));
+  return WithReason(absl::ResourceExhaustedError(AsAbsl(message)), reason::kOverload,
+                    {{kRetryAfterMs, absl::StrCat(ms)}});
 }
 
 absl::Status InvalidArgument(std::string_view field, std::string_view what,

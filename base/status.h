@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/cord.h"
+#include "absl/time/time.h"
 
 namespace atoll::base {
 
@@ -40,6 +41,9 @@ inline constexpr std::string_view kNotANumber = "NOT_A_NUMBER";
 inline constexpr std::string_view kOverflow = "OVERFLOW";
 }  // namespace reason
 
+// Metadata of an OVERLOAD: after how many milliseconds another try has a chance.
+inline constexpr char kRetryAfterMs[] = "retry_after_ms";
+
 using Metadata = std::map<std::string, std::string>;
 
 // `status`, which is not OK, with a reason. One that it already has is replaced.
@@ -50,6 +54,11 @@ std::string Reason(const absl::Status& status);
 bool HasReason(const absl::Status& status, std::string_view reason);
 // Empty if there is none.
 Metadata ReasonMetadata(const absl::Status& status);
+
+// RESOURCE_EXHAUSTED, OVERLOAD. What is under way ends soon, as a rule: a few round trips to a
+// replica are the default.
+absl::Status Overloaded(std::string_view message,
+                        absl::Duration retry_after = absl::Milliseconds(20));
 
 // INVALID_ARGUMENT, BAD_ARGUMENT, `key: 1300 bytes, limit 1024`. `what` is what was sent.
 absl::Status InvalidArgument(std::string_view field, std::string_view what, std::string_view limit);
