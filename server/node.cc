@@ -325,7 +325,8 @@ void NodeImpl::MakeDataPath() {
   handler_ = std::make_unique<service::CacheHandler>(
       router_.get(), budget_.get(), &Clock(),
       service::CacheLimits{.max_value_bytes = max_value,
-                           .max_operations = options_.max_operations});
+                           .max_operations = options_.max_operations,
+                           .test_burn = absl::Microseconds(options_.test_burn_us)});
   admin_calls_ = std::make_unique<base::Executor>(kAdminThreads, kMaxAdminCalls);
   if (warm_ != nullptr) store_->SetWarmSink(warm_.get());
   tick_ = std::make_unique<base::Periodic>(kTick, [this] { replicator_->Tick(); });

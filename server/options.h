@@ -70,6 +70,10 @@ struct NodeOptions {
   // Operations under way; above it callers get RESOURCE_EXHAUSTED.
   uint32_t max_operations = 65'536;
 
+  // Processor time that each operation burns, in microseconds, so that a test can overload the
+  // node.
+  uint32_t test_burn_us = 0;
+
   // --- Disk ---
   std::string data_dir;  // empty: none
   uint64_t disk_bytes = uint64_t{10} << 30;

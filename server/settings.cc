@@ -37,7 +37,7 @@ using Field = std::variant<std::string NodeOptions::*, std::vector<std::string> 
 struct Setting {
   const char* name;  // as in YAML
   Field field;
-  const char* help;
+  const char* help;  // empty: for tests, and not shown
 };
 
 const std::vector<Setting>& Settings() {
@@ -75,6 +75,7 @@ const std::vector<Setting>& Settings() {
       {"rpc_memory", Size{&O::rpc_memory_bytes}, "Memory for requests and answers under way"},
       {"rocksdb_memory", Size{&O::rocksdb_memory_bytes}, "Memory for the warm tier"},
       {"max_operations", &O::max_operations, "Operations under way; more are refused"},
+      {"test_burn_us", &O::test_burn_us, ""},
       {"data_dir", &O::data_dir, "Folder of the warm tier; none: nothing is persisted"},
       {"disk", Size{&O::disk_bytes}, "Disk space that the warm tier may take"},
       {"io_threads", &O::io_threads, "Threads for each listener; default: one a core"},
@@ -236,6 +237,7 @@ std::string PrintConfig(const NodeOptions& options) {
   YAML::Emitter out;
   out << YAML::BeginMap;
   for (const Setting& setting : Settings()) {
+    if (*setting.help == '\0') continue;
     out << YAML::Key << setting.name << YAML::Value;
     std::visit(
         Overloaded{
@@ -273,7 +275,10 @@ absl::StatusOr<Invocation> ReadSettings(int argc, const char* const* argv,
     } else if (std::holds_alternative<std::vector<std::string> NodeOptions::*>(setting.field)) {
       app.add_option(flag, texts, setting.help)->expected(1)->take_all();
     } else {
-      app.add_option(flag, texts, setting.help)->expected(1)->take_last();
+      CLI::Option* const option = app.add_option(flag, texts, setting.help);
+      option->expected(1)->take_last();
+      // Of no group: left out of the help.
+      if (*setting.help == '\0') option->group("");
     }
   }
   try {

@@ -41,7 +41,8 @@ CacheNodes::CacheNodes(const CacheNodesOptions& options) {
     node->handler = std::make_unique<service::CacheHandler>(
         node->router.get(), node->budget.get(), &clock,
         service::CacheLimits{.max_value_bytes = options.memory_bytes / 8,
-                             .max_operations = options.max_operations});
+                             .max_operations = options.max_operations,
+                             .test_burn = options.burn});
     Serve(*node, routing::Hop::kFirst, node->client);
     Serve(*node, routing::Hop::kLast, node->peer);
     ring::Member member;

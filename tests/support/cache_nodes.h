@@ -30,6 +30,7 @@ struct CacheNodesOptions {
   uint64_t memory_bytes = uint64_t{256} << 20;
   uint64_t rpc_bytes = uint64_t{64} << 20;
   uint32_t max_operations = 65'536;
+  absl::Duration burn;
 };
 
 class CacheNodes {
