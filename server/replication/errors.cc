@@ -32,21 +32,16 @@ absl::Status Draining() {
 }
 
 absl::Status TooMuchPending(uint64_t limit_bytes) {
-  return WithReason(absl::ResourceExhaustedError(absl::StrCat(
-                        "writes that wait for replicas: limit ", limit_bytes, " bytes")),
-                    reason::kOverload);
+  return base::Overloaded(
+      absl::StrCat("writes that wait for replicas: limit ", limit_bytes, " bytes"));
 }
 
 absl::Status NoRoom() {
-  return WithReason(
-      absl::ResourceExhaustedError("no room could be made for the value; the key has no entry now"),
-      reason::kOverload);
+  return base::Overloaded("no room could be made for the value; the key has no entry now");
 }
 
 absl::Status TooManyPinned() {
-  return WithReason(
-      absl::ResourceExhaustedError("readers hold too much memory of large values; try again"),
-      reason::kOverload);
+  return base::Overloaded("readers hold too much memory of large values; try again");
 }
 
 absl::Status DeadlinePast() { return absl::DeadlineExceededError("deadline exceeded"); }

@@ -89,10 +89,8 @@ class FetchCall final : public rpc::Tag {
       received_ = std::make_shared<Received>();
       received_->ticket = budget_->Take(result_.value_size);
       if (!received_->ticket) {
-        return base::WithReason(
-            absl::ResourceExhaustedError(
-                absl::StrCat("no memory to pass a value of ", result_.value_size, " bytes on now")),
-            base::reason::kOverload);
+        return base::Overloaded(
+            absl::StrCat("no memory to pass a value of ", result_.value_size, " bytes on now"));
       }
       return absl::OkStatus();
     }

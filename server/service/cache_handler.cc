@@ -1,5 +1,7 @@
 #include "server/service/cache_handler.h"
 
+#include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "base/hash.h"
@@ -30,10 +32,8 @@ uint64_t Cost(const M& message) {
   }
 }
 
-absl::Status Overloaded(std::string_view what, uint64_t limit) {
-  return base::WithReason(
-      absl::ResourceExhaustedError(absl::StrCat(std::string(what), " under way, limit ", limit)),
-      base::reason::kOverload);
+absl::Status TooManyBytes(uint64_t limit) {
+  return base::Overloaded(absl::StrCat("too many bytes under way, limit ", limit));
 }
 
 // Aims the operation at its namespace and partition.
@@ -55,11 +55,17 @@ bool CacheHandler::Drain(absl::Duration timeout) {
   return gate_.Drain(timeout);
 }
 
+absl::Duration CacheHandler::Turn() const {
+  static const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const int streams = std::max(1, streams_.load(std::memory_order_relaxed));
+  return std::clamp(kRound * cores / streams, kShortestTurn, kLongestTurn);
+}
+
 absl::Status CacheHandler::Reserve(uint64_t bytes, routing::ByteBudget::Ticket* ticket) {
   *ticket = budget_->Take(bytes);
   if (*ticket) return absl::OkStatus();
   counters_.refused.fetch_add(1, std::memory_order_relaxed);
-  return Overloaded("too many bytes", budget_->limit());
+  return TooManyBytes(budget_->limit());
 }
 
 absl::Status CacheHandler::Admit(uint32_t operations, uint64_t bytes, const CallInfo& info,
@@ -77,14 +83,15 @@ absl::Status CacheHandler::Admit(uint32_t operations, uint64_t bytes, const Call
     operations_.fetch_sub(operations, std::memory_order_relaxed);
     gate_.Leave();
     counters_.refused.fetch_add(operations, std::memory_order_relaxed);
-    return Overloaded("too many operations", limits_.max_operations);
+    return base::Overloaded(
+        absl::StrCat("too many operations under way, limit ", limits_.max_operations));
   }
   routing::ByteBudget::Ticket ticket = budget_->Take(bytes);
   if (!ticket) {
     operations_.fetch_sub(operations, std::memory_order_relaxed);
     gate_.Leave();
     counters_.refused.fetch_add(operations, std::memory_order_relaxed);
-    return Overloaded("too many bytes", budget_->limit());
+    return TooManyBytes(budget_->limit());
   }
   *out = Admission(this, operations, std::move(ticket));
   return absl::OkStatus();

@@ -32,6 +32,8 @@ struct CallInfo {
 struct CacheLimits {
   uint64_t max_value_bytes = uint64_t{64} << 20;
   uint32_t max_operations = 65'536;
+  // Processor time that each operation on a key burns, so that a test can overload a node.
+  absl::Duration test_burn;
 };
 
 // Relaxed: figures only.
@@ -88,6 +90,15 @@ class CacheHandler {
   const CacheCounters& counters() const { return counters_; }
   const base::LatencyWindow& latency() const { return latency_; }
   absl::Time Now() const { return clock_->Now(); }
+  // Streams that share the I/O threads. Relaxed: they steer, and order nothing.
+  void CountStream(int by) { streams_.fetch_add(by, std::memory_order_relaxed); }
+  // How much processor time one message of a stream may take before the rest of it is refused:
+  // then all streams are served, and all callers answered, within kRound.
+  absl::Duration Turn() const;
+  static constexpr absl::Duration kRound = absl::Milliseconds(100);
+  static constexpr absl::Duration kShortestTurn = absl::Milliseconds(5);
+  static constexpr absl::Duration kLongestTurn = absl::Milliseconds(50);
+
   int64_t under_way() const { return operations_.load(std::memory_order_relaxed); }
 
  private:
@@ -106,6 +117,7 @@ class CacheHandler {
   base::Gate gate_;
   // Relaxed: a bound, not an order.
   std::atomic<int64_t> operations_{0};
+  std::atomic<int> streams_{0};
   CacheCounters counters_;
   base::LatencyWindow latency_;
 };

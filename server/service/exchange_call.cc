@@ -62,6 +62,7 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
 
   void OnOpened(bool ok) {
     if (!ok) return Release();
+    entry_.handler->CountStream(1);
     Serve(entry_, queue_);
     last_hop_ = InfoOf(context_, entry_.hop).options.hop == routing::Hop::kLast;
     base::MutexLock lock(mu_);
@@ -282,7 +283,10 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
     stream_.Write(next.bytes, written_.Arm());
   }
 
-  void OnFinished(bool /*ok*/) { Release(); }
+  void OnFinished(bool /*ok*/) {
+    entry_.handler->CountStream(-1);
+    Release();
+  }
 
   void Release() {
     base::Gate* const calls = entry_.calls;

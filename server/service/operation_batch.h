@@ -141,8 +141,15 @@ class OperationBatch {
 
   // Running.
   void RunStep(const Step& step);
+  // Piece by piece, until the turn is over.
+  void RunInTurn(Step step);
+  bool TurnIsOver();
+  // Of the burden that a test puts on this node: so many operations were carried out.
+  void Burn(size_t count) const;
+  bool burns() const { return handler_->limits_.test_burn > absl::ZeroDuration(); }
   void RunMultiGet(const Step& step);
   void RunMultiSet(const Step& step);
+  void Refuse(const Frame& frame, const absl::Status& status);
   void RefuseStep(const Step& step, const absl::Status& status);
   void ExecuteGet(size_t index);
   void AppendResult(const Frame& frame, const replication::OperationResult& result, int64_t now_ms,
@@ -180,6 +187,12 @@ class OperationBatch {
   wire::Output* output_ = nullptr;
   Owner* owner_ = nullptr;
   size_t late_count_ = 0;
+  // Of the thread's processor time, in nanoseconds; 0: the message is too short for a look at it.
+  int64_t turn_start_ = 0;
+  absl::Duration turn_;
+  size_t begun_ = 0;           // operations
+  absl::Status turn_is_over_;  // not OK: the rest is refused so
+  std::string refusal_;        // serialized
   std::vector<std::unique_ptr<replication::Operation>> late_gets_;
   std::vector<std::unique_ptr<MultiSet>> multi_sets_;
   CacheHandler::Admission admission_;

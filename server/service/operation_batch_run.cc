@@ -1,7 +1,10 @@
 // A batch carried out.
+#include <time.h>
+
 #include <algorithm>
 #include <utility>
 
+#include "base/status.h"
 #include "rpc/wire/encode.h"
 #include "server/replication/errors.h"
 #include "server/service/operation_batch.h"
@@ -31,6 +34,17 @@ struct OperationBatch::MultiSet {
 namespace {
 
 constexpr absl::Duration kDefaultTimeout = absl::Seconds(30);
+
+// So many operations are carried out between two looks at the clock.
+constexpr size_t kPiece = 64;
+constexpr absl::Duration kLongestPause = absl::Seconds(1);
+
+// Nanoseconds. Of this thread alone: a machine that is busy with other processes is not overload.
+int64_t ThreadCpu() {
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
 
 wire::WriteResponse AnswerOf(const OperationResult& result) {
   return {.outcome = result.outcome, .version = result.meta.version.raw(), .copies = result.copies};
@@ -212,9 +226,14 @@ void OperationBatch::Run(const CallInfo& info, wire::Output* output, Owner* owne
     admitted = handler_->Admit(static_cast<uint32_t>(count_),
                                count_ * kOperationBytes + input_.size(), info, &admission_);
   }
+  refusal_.clear();
+  turn_is_over_ = absl::OkStatus();
+  begun_ = 0;
+  turn_ = handler_->Turn();
+  turn_start_ = count_ > kPiece || burns() ? ThreadCpu() : 0;
   for (const Step& step : steps_) {
     if (admitted.ok()) {
-      RunStep(step);
+      RunInTurn(step);
     } else {
       RefuseStep(step, admitted);
     }
@@ -228,6 +247,44 @@ void OperationBatch::Run(const CallInfo& info, wire::Output* output, Owner* owne
   } else {
     admission_.KeepOnly(static_cast<uint32_t>(late_count_),
                         late_count_ * kOperationBytes + input_.size());
+  }
+}
+
+void OperationBatch::RunInTurn(Step step) {
+  const bool divisible = step.kind == Step::Kind::kGets || step.kind == Step::Kind::kWrites;
+  const size_t piece = burns() ? 1 : kPiece;
+  while (step.count > 0) {
+    if (TurnIsOver()) return RefuseStep(step, turn_is_over_);
+    Step some = step;
+    if (divisible) some.count = std::min(step.count, piece);
+    begun_ += some.count;
+    RunStep(some);
+    Burn(some.count);
+    step.first += some.count;
+    step.count -= some.count;
+  }
+}
+
+bool OperationBatch::TurnIsOver() {
+  if (!turn_is_over_.ok()) return true;
+  if (turn_start_ == 0) return false;
+  const absl::Duration spent = absl::Nanoseconds(ThreadCpu() - turn_start_);
+  if (spent < turn_) return false;
+  const size_t left = count_ - std::min(count_, begun_);
+  handler_->counters_.refused.fetch_add(left, std::memory_order_relaxed);
+  // By then as many as are refused could have been carried out.
+  const absl::Duration work =
+      spent / static_cast<int64_t>(std::max<size_t>(1, begun_)) * static_cast<int64_t>(left);
+  turn_is_over_ = base::Overloaded("more than the node can do in time",
+                                   std::clamp(work, absl::Milliseconds(1), kLongestPause));
+  return true;
+}
+
+void OperationBatch::Burn(size_t count) const {
+  if (!burns()) return;
+  const int64_t until = ThreadCpu() + absl::ToInt64Nanoseconds(handler_->limits_.test_burn) *
+                                          static_cast<int64_t>(count);
+  while (ThreadCpu() < until) {
   }
 }
 
@@ -260,25 +317,28 @@ void OperationBatch::RunStep(const Step& step) {
   }
 }
 
+void OperationBatch::Refuse(const Frame& frame, const absl::Status& status) {
+  if (frame.form == Frame::Form::kBare) return owner_->OnFailed(status);
+  // Often many at once, all alike.
+  if (refusal_.empty()) refusal_ = SerializeStatus(status);
+  AppendError(frame, refusal_, output_);
+  Flush();
+}
+
 void OperationBatch::RefuseStep(const Step& step, const absl::Status& status) {
   switch (step.kind) {
     case Step::Kind::kGets:
-      for (size_t i = step.first; i < step.first + step.count; ++i) {
-        AppendFailure(gets_[i].frame, status, output_);
-        Flush();
-      }
+      for (size_t i = step.first; i < step.first + step.count; ++i) Refuse(gets_[i].frame, status);
       return;
     case Step::Kind::kWrites:
-      for (size_t i = step.first; i < step.first + step.count; ++i) {
-        AppendFailure(write_frames_[i], status, output_);
-        Flush();
-      }
+      for (size_t i = step.first; i < step.first + step.count; ++i)
+        Refuse(write_frames_[i], status);
       return;
     case Step::Kind::kMultiGet:
     case Step::Kind::kMultiSet:
-      AppendFailure(step.frame, status, output_);
-      return Flush();
+      return Refuse(step.frame, status);
     case Step::Kind::kOther:
+      // They are admitted, or not, by themselves.
     case Step::Kind::kError:
       return RunStep(step);
   }

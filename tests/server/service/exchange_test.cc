@@ -304,5 +304,42 @@ TEST_P(Exchange, UnknownFieldsArePassedOver) {
   for (const auto& [id, result] : results) EXPECT_EQ(result.get().value(), "v") << id;
 }
 
+v1::ExchangeRequest Gets(uint64_t count) {
+  v1::ExchangeRequest request;
+  for (uint64_t id = 0; id < count; ++id) {
+    v1::Operation& operation = *request.add_operations();
+    operation.set_id(id);
+    operation.mutable_get()->set_key("k");
+  }
+  return request;
+}
+
+TEST(ExchangeOverload, WhatCannotBeDoneInTimeIsRefusedWithATimeToTryAgain) {
+  // A turn of 50 ms: some fifty of these.
+  test::CacheNodes nodes({.burn = absl::Milliseconds(1)});
+  Caller caller(nodes.channel(0));
+  const Results results = caller.Call(Gets(3000));
+  ASSERT_EQ(results.size(), 3000u);
+  uint64_t done = 0;
+  while (done < 3000 && !results.at(done).has_error()) ++done;
+  EXPECT_GE(done, 1u);
+  EXPECT_LE(done, 51u);
+  for (uint64_t id = done; id < 3000; ++id) {
+    const absl::Status status = rpc::FromProto(results.at(id).error());
+    ASSERT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+    EXPECT_EQ(base::Reason(status), base::reason::kOverload);
+    const base::Metadata metadata = base::ReasonMetadata(status);
+    // What is refused takes three seconds: the longest that is said is one.
+    EXPECT_EQ(metadata.at(base::kRetryAfterMs), "1000");
+  }
+  EXPECT_EQ(nodes.handler(0).counters().refused.load(), 3000 - done);
+  // What is not too much is done.
+  const Results few = caller.Call(Gets(5));
+  for (const auto& [id, result] : few) EXPECT_FALSE(result.has_error()) << id;
+  EXPECT_TRUE(caller.Finish().ok());
+  EXPECT_EQ(nodes.handler(0).under_way(), 0);
+  EXPECT_EQ(nodes.budget(0).used(), 0u);
+}
+
 }  // namespace
 }  // namespace atoll::service
