@@ -372,10 +372,10 @@ Step RequestReader::Next(Operation* out) {
     uint8_t tag = 0;
     if (!reader_.Tag(&tag)) return Step::kOther;
     if (tag == TagOf(1, kBytes)) return ReadOne(reader_, out) ? Step::kItem : Step::kOther;
-    if (tag != TagOf(2, kVarint) || seen_refuse_ || !ReadBool(reader_, &refuse_wrong_owner_)) {
-      return Step::kOther;
-    }
-    seen_refuse_ = true;
+    const bool read = tag < 0x80 && Once(tag, &seen_) &&
+                      ((tag == TagOf(2, kVarint) && ReadBool(reader_, &refuse_wrong_owner_)) ||
+                       (tag == TagOf(3, kVarint) && reader_.Varint(&sent_us_)));
+    if (!read) return Step::kOther;
   }
   return Step::kEnd;
 }

@@ -42,11 +42,13 @@ class RequestReader {
   Step Next(Operation* out);
   // Known at the end.
   bool refuse_wrong_owner() const { return refuse_wrong_owner_; }
+  uint64_t sent_us() const { return sent_us_; }
 
  private:
   Reader reader_;
   bool refuse_wrong_owner_ = false;
-  bool seen_refuse_ = false;
+  uint64_t sent_us_ = 0;
+  uint32_t seen_ = 0;
 };
 
 // An ExchangeResponse, result by result.

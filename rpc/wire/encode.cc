@@ -224,6 +224,8 @@ uint8_t* WriteOperationFrame(uint64_t id, uint32_t timeout_ms, size_t body_size,
 
 uint8_t* WriteRefuseWrongOwner(uint8_t* out) { return PutNumber(2, 1, out); }
 
+uint8_t* WriteSent(uint64_t sent_us, uint8_t* out) { return PutNumber(3, sent_us, out); }
+
 size_t ResultFrameSize(uint64_t id, size_t body_size) {
   return MessageSize(ResultSize(id, body_size)) - body_size;
 }

@@ -223,7 +223,7 @@ std::string CompareItems(Input& input, std::string_view bytes, const char* name)
 
 // A whole stream message: `Fill` false and Step::kOther are left to the generated parser.
 template <typename StreamReader, typename View, typename Generated, typename Elements>
-std::optional<Generated> ReadStream(Input& input, Elements elements, bool* refuse) {
+std::optional<Generated> ReadStream(Input& input, Elements elements) {
   StreamReader reader(input);
   Generated filled;
   View view;
@@ -232,16 +232,17 @@ std::optional<Generated> ReadStream(Input& input, Elements elements, bool* refus
     if (step == Step::kEnd) break;
     if (step == Step::kOther || !Fill(view, elements(filled))) return std::nullopt;
   }
-  if constexpr (requires { reader.refuse_wrong_owner(); }) *refuse = reader.refuse_wrong_owner();
+  if constexpr (requires { reader.refuse_wrong_owner(); }) {
+    filled.set_refuse_wrong_owner(reader.refuse_wrong_owner());
+    filled.set_sent_us(reader.sent_us());
+  }
   return filled;
 }
 
 std::string CompareRequest(Input& input, std::string_view bytes) {
-  bool refuse = false;
   auto filled = ReadStream<RequestReader, Operation, v1::ExchangeRequest>(
-      input, [](v1::ExchangeRequest& m) { return m.add_operations(); }, &refuse);
+      input, [](v1::ExchangeRequest& m) { return m.add_operations(); });
   if (!filled.has_value()) return "";
-  filled->set_refuse_wrong_owner(refuse);
   v1::ExchangeRequest theirs;
   if (!theirs.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return "ExchangeRequest: read by hand, refused by the generated parser";
@@ -253,7 +254,7 @@ std::string CompareRequest(Input& input, std::string_view bytes) {
 
 std::string CompareResponse(Input& input, std::string_view bytes) {
   auto filled = ReadStream<ResponseReader, Result, v1::ExchangeResponse>(
-      input, [](v1::ExchangeResponse& m) { return m.add_results(); }, nullptr);
+      input, [](v1::ExchangeResponse& m) { return m.add_results(); });
   if (!filled.has_value()) return "";
   v1::ExchangeResponse theirs;
   if (!theirs.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {

@@ -39,6 +39,7 @@ std::vector<v1::ExchangeRequest> OneOfEach() {
     request.add_operations()->set_id(300);
     request.mutable_operations(0)->set_timeout_ms(1000);
     request.set_refuse_wrong_owner(true);
+    request.set_sent_us(uint64_t{1} << 40);
   }
   auto* get = requests[0].mutable_operations(0)->mutable_get();
   get->set_namespace_("users");
@@ -333,18 +334,22 @@ TEST(Codec, FramesOperationsAsTheGeneratedParserReadsThem) {
     const uint64_t id = make.Number();
     const auto timeout_ms = static_cast<uint32_t>(make.Number());
     const size_t body = BodySize(Size(get));
-    std::string bytes(kRefuseWrongOwnerSize + OperationFrameSize(id, timeout_ms, body) + body,
-                      '\0');
+    const uint64_t sent_us = id + 1;
+    std::string bytes(
+        kMaxSentSize + kRefuseWrongOwnerSize + OperationFrameSize(id, timeout_ms, body) + body,
+        '\0');
     auto* out = reinterpret_cast<uint8_t*>(bytes.data());
-    out = WriteRefuseWrongOwner(out);
+    out = WriteSent(sent_us, WriteRefuseWrongOwner(out));
     out = WriteOperationFrame(id, timeout_ms, body, out);
     out = WriteBodyHead(Kind::kGet, Size(get), out);
     out = Write(get, out);
-    ASSERT_EQ(out, reinterpret_cast<const uint8_t*>(bytes.data()) + bytes.size());
+    ASSERT_LE(out, reinterpret_cast<const uint8_t*>(bytes.data()) + bytes.size());
+    bytes.resize(static_cast<size_t>(out - reinterpret_cast<const uint8_t*>(bytes.data())));
     v1::ExchangeRequest parsed;
     ASSERT_TRUE(parsed.ParseFromString(bytes));
     ASSERT_EQ(parsed.operations_size(), 1);
     EXPECT_TRUE(parsed.refuse_wrong_owner());
+    EXPECT_EQ(parsed.sent_us(), sent_us);
     EXPECT_EQ(parsed.operations(0).id(), id);
     EXPECT_EQ(parsed.operations(0).timeout_ms(), timeout_ms);
     EXPECT_EQ(parsed.operations(0).get().key(), key);
