@@ -15,6 +15,7 @@
 #include "server/replication/afterwards.h"
 #include "server/service/call_context.h"
 #include "server/service/operation_batch.h"
+#include "server/service/waiting_time.h"
 
 namespace atoll::service {
 namespace {
@@ -93,7 +94,15 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
     const size_t before = written_bytes_ + output_.size();
     // Late operations keep the stream, too.
     batch->keep = shared_from_this();
-    batch->Run(Info(absl::InfiniteDuration()), &output_, this);
+    const absl::Duration waited =
+        waiting_time_.Observe(batch->sent_us(), base::Clock::Real().BootTime());
+    if (waited > CacheHandler::kRound) {
+      batch->Refuse(base::Overloaded("messages wait too long for this node",
+                                     std::min(waited, absl::Seconds(1))),
+                    &output_, this);
+    } else {
+      batch->Run(Info(absl::InfiniteDuration()), &output_, this);
+    }
     const size_t answers = batch->count() - batch->late();
     if (answers > 0) {
       const size_t size = (written_bytes_ + output_.size() - before) / answers + 1;
@@ -309,6 +318,7 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
   bool last_hop_ = false;
   bool seen_first_ = false;
   size_t bytes_per_answer_ = 128;
+  WaitingTime waiting_time_;
 
   base::Mutex mu_;
   // Answers of the message that is being carried out, by the thread that does it: its own while

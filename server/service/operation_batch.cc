@@ -41,6 +41,7 @@ absl::Status OperationBatch::Decode() {
         continue;
       case wire::Step::kEnd:
         refuse_wrong_owner_ = reader.refuse_wrong_owner();
+        sent_us_ = reader.sent_us();
         return absl::OkStatus();
       case wire::Step::kOther:
         return DecodeOther();
@@ -58,6 +59,7 @@ absl::Status OperationBatch::DecodeOther() {
   decoded_ = static_cast<size_t>(request.operations_size());
   if (absl::Status s = TooMany(decoded_); !s.ok()) return s;
   refuse_wrong_owner_ = request.refuse_wrong_owner();
+  sent_us_ = request.sent_us();
   for (v1::Operation& operation : *request.mutable_operations()) {
     AddOther(std::make_unique<v1::Operation>(std::move(operation)));
   }
@@ -108,7 +110,7 @@ absl::Status OperationBatch::DecodeOneOther(wire::Kind kind) {
   if (!message->ParseFromZeroCopyStream(&reader)) {
     return base::InvalidArgument("message", "malformed");
   }
-  AddOther(std::move(operation));
+  AddOther(std::move(operation), Frame::Form::kBare);
   return absl::OkStatus();
 }
 
@@ -155,8 +157,9 @@ void OperationBatch::AddError(const Frame& frame, const absl::Status& status) {
   errors_.push_back(status);
 }
 
-void OperationBatch::AddOther(std::unique_ptr<v1::Operation> operation) {
+void OperationBatch::AddOther(std::unique_ptr<v1::Operation> operation, Frame::Form form) {
   AddToStep(Step::Kind::kOther, others_.size());
+  steps_.back().frame.form = form;
   others_.push_back(std::move(operation));
 }
 
@@ -185,7 +188,7 @@ void OperationBatch::AddGet(const wire::GetRequest& get, const Frame& frame, uin
     message.set_consistency(static_cast<v1::Consistency>(get.consistency));
     message.set_if_version_not(get.if_version_not);
     message.set_metadata_only(true);
-    return AddOther(std::move(other));
+    return AddOther(std::move(other), frame.form);
   }
   AddToStep(Step::Kind::kGets, keys_.size());
   keys_.push_back(KeyOf(get.key));
@@ -275,7 +278,7 @@ void OperationBatch::AddMultiGet(const wire::MultiGetRequest& get, const Frame& 
   if (!status.ok()) return AddError(frame, status);
   for (const std::string_view key : get.keys) {
     // Some keys of it are to be refused, and the others not.
-    if (!CheckKey(key).ok()) return AddOther(MultiGetOf(get, frame, timeout_ms));
+    if (!CheckKey(key).ok()) return AddOther(MultiGetOf(get, frame, timeout_ms), frame.form);
   }
   steps_.push_back({.kind = Step::Kind::kMultiGet,
                     .frame = frame,
@@ -323,7 +326,7 @@ void OperationBatch::AddMultiSet(const wire::MultiSetRequest& set, const Frame& 
       count_ -= writes_.size() - first;
       writes_.erase(writes_.begin() + static_cast<ptrdiff_t>(first), writes_.end());
       write_frames_.resize(first);
-      return AddOther(MultiSetOf(set, frame, timeout_ms));
+      return AddOther(MultiSetOf(set, frame, timeout_ms), frame.form);
     }
     PushWrite(set.entries[i].key,
               {.form = Frame::Form::kItem, .kind = wire::Kind::kSet, .number = i}, timeout_ms,

@@ -72,10 +72,13 @@ class OperationBatch {
   // Of what was decoded: keys.
   size_t count() const { return count_; }
   bool refuse_wrong_owner() const { return refuse_wrong_owner_; }
+  uint64_t sent_us() const { return sent_us_; }
 
   // Carries all of it out. Afterwards the batch is busy until Leave has been called once by the
   // caller and once for each late operation.
   void Run(const CallInfo& info, wire::Output* output, Owner* owner);
+  // The same, but that all of it is refused.
+  void Refuse(const absl::Status& status, wire::Output* output, Owner* owner);
   // Whether that was the last: the batch may be used again.
   bool Leave();
   // Operations that were late, after Run.
@@ -120,7 +123,7 @@ class OperationBatch {
   void AddDelete(const wire::DeleteRequest& del, const Frame& frame, uint32_t timeout_ms);
   void AddMultiGet(const wire::MultiGetRequest& get, const Frame& frame, uint32_t timeout_ms);
   void AddMultiSet(const wire::MultiSetRequest& set, const Frame& frame, uint32_t timeout_ms);
-  void AddOther(std::unique_ptr<v1::Operation> operation);
+  void AddOther(std::unique_ptr<v1::Operation> operation, Frame::Form form = Frame::Form::kResult);
   void AddError(const Frame& frame, const absl::Status& status);
   // Joins the step before if it is of this kind.
   void AddToStep(Step::Kind kind, size_t place);
@@ -140,6 +143,7 @@ class OperationBatch {
                  replication::Operation write);
 
   // Running.
+  void Start(const CallInfo& info, wire::Output* output, Owner* owner);
   void RunStep(const Step& step);
   // Piece by piece, until the turn is over.
   void RunInTurn(Step step);
@@ -149,7 +153,7 @@ class OperationBatch {
   bool burns() const { return handler_->limits_.test_burn > absl::ZeroDuration(); }
   void RunMultiGet(const Step& step);
   void RunMultiSet(const Step& step);
-  void Refuse(const Frame& frame, const absl::Status& status);
+  void RefuseOne(const Frame& frame, const absl::Status& status);
   void RefuseStep(const Step& step, const absl::Status& status);
   void ExecuteGet(size_t index);
   void AppendResult(const Frame& frame, const replication::OperationResult& result, int64_t now_ms,
@@ -163,6 +167,7 @@ class OperationBatch {
   CacheHandler* const handler_;
   wire::Input input_;
   bool refuse_wrong_owner_ = false;
+  uint64_t sent_us_ = 0;
 
   // Of the message.
   size_t decoded_ = 0;  // operations

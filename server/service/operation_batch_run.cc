@@ -177,7 +177,7 @@ OperationBatch::OperationBatch(CacheHandler* handler) : handler_(handler) {}
 OperationBatch::~OperationBatch() = default;
 
 void OperationBatch::Clear() {
-  decoded_ = count_ = reads_ = late_count_ = 0;
+  decoded_ = count_ = reads_ = late_count_ = sent_us_ = 0;
   refuse_wrong_owner_ = false;
   steps_.clear();
   keys_.clear();
@@ -212,7 +212,7 @@ void OperationBatch::Flush() {
   if (output_->size() >= kMessageBytes) owner_->OnFull();
 }
 
-void OperationBatch::Run(const CallInfo& info, wire::Output* output, Owner* owner) {
+void OperationBatch::Start(const CallInfo& info, wire::Output* output, Owner* owner) {
   options_ = info.options;
   output_ = output;
   owner_ = owner;
@@ -220,15 +220,25 @@ void OperationBatch::Run(const CallInfo& info, wire::Output* output, Owner* owne
   now_ = base::Clock::Real().BootTime();
   deadline_ = info.deadline;
   now_ms_ = absl::ToUnixMillis(handler_->clock_->Now());
+  refusal_.clear();
+  turn_is_over_ = absl::OkStatus();
+  begun_ = 0;
+}
+
+void OperationBatch::Refuse(const absl::Status& status, wire::Output* output, Owner* owner) {
+  Start({}, output, owner);
+  handler_->counters_.refused.fetch_add(count_ + others_.size(), std::memory_order_relaxed);
+  for (const Step& step : steps_) RefuseStep(step, status);
+}
+
+void OperationBatch::Run(const CallInfo& info, wire::Output* output, Owner* owner) {
+  Start(info, output, owner);
   for (Operation& write : writes_) write.deadline = std::min(now_ + write.deadline, deadline_);
   absl::Status admitted;
   if (count_ > 0) {
     admitted = handler_->Admit(static_cast<uint32_t>(count_),
                                count_ * kOperationBytes + input_.size(), info, &admission_);
   }
-  refusal_.clear();
-  turn_is_over_ = absl::OkStatus();
-  begun_ = 0;
   turn_ = handler_->Turn();
   turn_start_ = count_ > kPiece || burns() ? ThreadCpu() : 0;
   for (const Step& step : steps_) {
@@ -317,7 +327,7 @@ void OperationBatch::RunStep(const Step& step) {
   }
 }
 
-void OperationBatch::Refuse(const Frame& frame, const absl::Status& status) {
+void OperationBatch::RefuseOne(const Frame& frame, const absl::Status& status) {
   if (frame.form == Frame::Form::kBare) return owner_->OnFailed(status);
   // Often many at once, all alike.
   if (refusal_.empty()) refusal_ = SerializeStatus(status);
@@ -328,17 +338,23 @@ void OperationBatch::Refuse(const Frame& frame, const absl::Status& status) {
 void OperationBatch::RefuseStep(const Step& step, const absl::Status& status) {
   switch (step.kind) {
     case Step::Kind::kGets:
-      for (size_t i = step.first; i < step.first + step.count; ++i) Refuse(gets_[i].frame, status);
+      for (size_t i = step.first; i < step.first + step.count; ++i)
+        RefuseOne(gets_[i].frame, status);
       return;
     case Step::Kind::kWrites:
       for (size_t i = step.first; i < step.first + step.count; ++i)
-        Refuse(write_frames_[i], status);
+        RefuseOne(write_frames_[i], status);
       return;
     case Step::Kind::kMultiGet:
     case Step::Kind::kMultiSet:
-      return Refuse(step.frame, status);
+      return RefuseOne(step.frame, status);
     case Step::Kind::kOther:
-      // They are admitted, or not, by themselves.
+      for (size_t i = step.first; i < step.first + step.count; ++i) {
+        Frame frame = step.frame;
+        frame.number = others_[i]->id();
+        RefuseOne(frame, status);
+      }
+      return;
     case Step::Kind::kError:
       return RunStep(step);
   }

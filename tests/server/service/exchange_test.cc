@@ -341,5 +341,34 @@ TEST(ExchangeOverload, WhatCannotBeDoneInTimeIsRefusedWithATimeToTryAgain) {
   EXPECT_EQ(nodes.budget(0).used(), 0u);
 }
 
+TEST(ExchangeOverload, MessagesThatWaitedTooLongAreRefused) {
+  test::CacheNodes nodes;
+  Caller caller(nodes.channel(0));
+  v1::ExchangeRequest request = Gets(100);
+  request.add_operations()->mutable_increment()->set_key("n");
+  request.mutable_operations(100)->set_id(100);
+  constexpr uint64_t kHour = uint64_t{3600} * 1'000'000;
+  const auto refused = [&](uint64_t sent_us) {
+    request.set_sent_us(sent_us);
+    size_t count = 0;
+    for (const auto& [id, result] : caller.Call(request)) {
+      if (!result.has_error()) continue;
+      ++count;
+      const absl::Status status = rpc::FromProto(result.error());
+      EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+      EXPECT_EQ(base::ReasonMetadata(status).at(base::kRetryAfterMs), "1000");
+    }
+    return count;
+  };
+  // Whatever clock the caller has, the first is in time; who does not tell is, too.
+  EXPECT_EQ(refused(5 * kHour), 0u);
+  EXPECT_EQ(refused(0), 0u);
+  EXPECT_EQ(refused(4 * kHour), 101u);
+  EXPECT_EQ(refused(6 * kHour), 0u);
+  EXPECT_EQ(refused(5 * kHour), 101u);
+  EXPECT_EQ(nodes.handler(0).counters().refused.load(), 202u);
+  EXPECT_TRUE(caller.Finish().ok());
+}
+
 }  // namespace
 }  // namespace atoll::service
