@@ -1,6 +1,5 @@
 #include "rpc/batch_stream.h"
 
-#include <google/protobuf/io/coded_stream.h>
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/generic/generic_stub.h>
@@ -8,14 +7,12 @@
 #include <grpcpp/support/proto_buffer_reader.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
-#include <deque>
+#include <cstring>
 #include <limits>
-#include <optional>
 #include <utility>
-#include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "atoll/v1/cache.pb.h"
 #include "base/clock.h"
@@ -23,21 +20,19 @@
 #include "base/status.h"
 #include "rpc/channel.h"
 #include "rpc/completion_queue.h"
+#include "rpc/operation_table.h"
+#include "rpc/pacer.h"
 #include "rpc/status.h"
 #include "rpc/timers.h"
+#include "rpc/value_block.h"
+#include "rpc/wire/decode.h"
+#include "rpc/wire/encode.h"
+#include "rpc/wire/input.h"
 
 namespace atoll::rpc {
 namespace {
 
-using google::protobuf::io::CodedOutputStream;
-
 constexpr char kMethod[] = "/atoll.v1.CacheService/Exchange";
-
-// Tags of the fields that are written by hand (number << 3 | wire type).
-constexpr uint8_t kOperationsTag = (v1::ExchangeRequest::kOperationsFieldNumber << 3) | 2;
-constexpr uint8_t kRefuseTag = (v1::ExchangeRequest::kRefuseWrongOwnerFieldNumber << 3) | 0;
-constexpr uint8_t kIdTag = (v1::Operation::kIdFieldNumber << 3) | 0;
-constexpr uint8_t kTimeoutTag = (v1::Operation::kTimeoutMsFieldNumber << 3) | 0;
 
 // What an operation adds to a message beside its bytes, at the most: tag and length, id, timeout.
 constexpr size_t kOperationOverhead = 1 + 5 + 1 + 10 + 1 + 5;
@@ -47,54 +42,19 @@ constexpr size_t kMaxOperationBytes = size_t{kMaxMessageBytes} - 1024;
 
 absl::Duration Now() { return base::Clock::Real().BootTime(); }
 
-// One operation of a message that is about to be written.
-struct Outgoing {
-  uint64_t id;
-  uint32_t timeout_ms;
-  OperationBytes bytes;
-  BatchStream::Departs departs;
-};
-
-grpc::ByteBuffer EncodeMessage(const std::vector<Outgoing>& batch, bool refuse_wrong_owner) {
-  size_t limit = 2;
-  for (const Outgoing& op : batch) limit += op.bytes->size() + kOperationOverhead;
-  grpc_slice slice = grpc_slice_malloc(limit);
-  uint8_t* const start = GRPC_SLICE_START_PTR(slice);
-  uint8_t* out = start;
-  if (refuse_wrong_owner) {
-    *out++ = kRefuseTag;
-    *out++ = 1;
-  }
-  for (const Outgoing& op : batch) {
-    const size_t size = op.bytes->size() + 2 + CodedOutputStream::VarintSize64(op.id) +
-                        CodedOutputStream::VarintSize32(op.timeout_ms);
-    *out++ = kOperationsTag;
-    out = CodedOutputStream::WriteVarint32ToArray(static_cast<uint32_t>(size), out);
-    // The last of a field counts, so that what the caller encoded cannot contradict.
-    out = CodedOutputStream::WriteRawToArray(op.bytes->data(), static_cast<int>(op.bytes->size()),
-                                             out);
-    *out++ = kIdTag;
-    out = CodedOutputStream::WriteVarint64ToArray(op.id, out);
-    *out++ = kTimeoutTag;
-    out = CodedOutputStream::WriteVarint32ToArray(op.timeout_ms, out);
-  }
-  GRPC_SLICE_SET_LENGTH(slice, static_cast<size_t>(out - start));
-  const grpc::Slice owned(slice, grpc::Slice::STEAL_REF);
-  return grpc::ByteBuffer(&owned, 1);
+// Rounded up: 0 would mean the node's default.
+uint32_t TimeoutMs(absl::Duration left) {
+  return static_cast<uint32_t>(
+      std::min<int64_t>(absl::ToInt64Milliseconds(absl::Ceil(left, absl::Milliseconds(1))),
+                        std::numeric_limits<int32_t>::max()));
 }
 
-bool Decode(grpc::ByteBuffer* buffer, v1::ExchangeResponse* message) {
-  grpc::ProtoBufferReader reader(buffer);
-  return reader.status().ok() && message->ParseFromZeroCopyStream(&reader);
+uint8_t* Append(std::string_view bytes, uint8_t* out) {
+  if (!bytes.empty()) std::memcpy(out, bytes.data(), bytes.size());
+  return out + bytes.size();
 }
 
 }  // namespace
-
-OperationBytes EncodeOperation(const v1::Operation& operation) {
-  auto bytes = std::make_shared<std::string>();
-  operation.SerializeToString(bytes.get());
-  return bytes;
-}
 
 class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
  public:
@@ -102,8 +62,7 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
        const BatchStreamOptions& options)
       : queue_(queue), timers_(timers), options_(options), stub_(std::move(channel)) {}
 
-  uint64_t Start(OperationBytes operation, absl::Duration deadline, Done done, Departs departs)
-      ABSL_LOCKS_EXCLUDED(mu_);
+  uint64_t Start(BatchOperation* operation) ABSL_LOCKS_EXCLUDED(mu_);
   void Cancel(uint64_t id) ABSL_LOCKS_EXCLUDED(mu_);
   void Shutdown() ABSL_LOCKS_EXCLUDED(mu_);
   void WaitUntilDrained() ABSL_LOCKS_EXCLUDED(mu_);
@@ -118,17 +77,7 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   uint64_t messages() const { return messages_.load(std::memory_order_relaxed); }
 
  private:
-  struct Pending {
-    OperationBytes bytes;
-    absl::Duration deadline;
-    Done done;
-    Departs departs;
-    bool sent = false;
-  };
-  struct Ended {
-    Done done;
-    Fate fate;
-  };
+  using Verdict = BatchOperation::Verdict;
 
   // A tag that calls one method.
   class Event final : public Tag {
@@ -150,7 +99,9 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
           finished(impl, &Impl::OnFinished) {}
     grpc::ClientContext context;
     std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call;
-    grpc::ByteBuffer incoming;
+    // In turns: one is read into while the other's results are handed out.
+    std::array<wire::Input, 2> inputs;
+    size_t reading = 0;
     grpc::Status status;
     Event started, read, written, finished;
   };
@@ -162,27 +113,57 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
     kEnding,    // the read side ended; Finish follows when no write is under way
   };
 
+  // A message that is about to be written, and what was past its deadline instead.
+  struct Batch {
+    OperationQueue operations;
+    OperationQueue expired;
+    size_t count = 0;
+    size_t bytes = 0;
+    absl::Duration now;
+    uint64_t message = 0;
+    bool refuse_wrong_owner = false;
+    bool departures = false;
+    Session* session = nullptr;  // nullptr: there is nothing to write
+  };
+
   void OnStarted(bool ok);
   void OnRead(bool ok);
   void OnWritten(bool ok);
   void OnFinished(bool ok);
 
+  // OK if the operation may be taken.
+  absl::Status Refusal(size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Starts a session if there is none and there should be one. Returns it for the caller to start
   // without the lock.
   Session* ConnectLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Writes the next message if there is one and the stream is free.
+  // Takes the next message from the queue, if there is one and the stream is free.
+  Batch TakeBatchLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Writes it, and ends what has expired.
+  void Send(Batch batch) ABSL_LOCKS_EXCLUDED(mu_);
   void Write() ABSL_LOCKS_EXCLUDED(mu_);
-  // Takes the next message from the queue; fills `expired` with what is past its deadline.
-  std::vector<Outgoing> NextBatchLocked(std::vector<Ended>* expired)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  static grpc::ByteBuffer Encode(const Batch& batch);
+  // Hands out the results of a message; false if it cannot be read.
+  bool Deliver(wire::Input& input) ABSL_LOCKS_EXCLUDED(mu_);
+  bool DeliverParsed(wire::Input& input, ValueBlock& values) ABSL_LOCKS_EXCLUDED(mu_);
+  // False if the answer cannot be read.
+  static bool Answer(BatchOperation* operation, const wire::Result& result, ValueBlock& values);
+  static void Answer(BatchOperation* operation, v1::OperationResult* message, ValueBlock& values);
   void Finish() ABSL_LOCKS_EXCLUDED(mu_);
-  // Removes an operation; nullopt if it has ended.
-  std::optional<Ended> TakeLocked(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  std::vector<Ended> TakeAllLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // Takes an operation out of everything.
+  void RemoveLocked(BatchOperation* operation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The answered one; nullptr if it has ended meanwhile, or was never sent (the node is mad).
+  BatchOperation* TakeAnsweredLocked(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes it to `ended`; one that is being written ends when that is done.
+  void EndLocked(BatchOperation* operation, Verdict verdict, OperationQueue& ended)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  static void EndAll(OperationQueue& ended, const absl::Status& status);
   // Sees to it that expired operations are ended at `deadline` or earlier.
   void ScheduleSweepLocked(absl::Duration deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Sweep(absl::Duration scheduled_for) ABSL_LOCKS_EXCLUDED(mu_);
-  static void EndAll(std::vector<Ended> ended, const absl::Status& status);
+  // Sees to it that what waits is not held up by messages that are not answered.
+  void WaitForPaceLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void LosePatience() ABSL_LOCKS_EXCLUDED(mu_);
 
   grpc::CompletionQueue* const queue_;
   Timers* const timers_;
@@ -191,16 +172,21 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
 
   mutable base::Mutex mu_;
   base::CondVar drained_;
-  absl::flat_hash_map<uint64_t, Pending> operations_ ABSL_GUARDED_BY(mu_);
-  // Numbers of operations that wait; those that have ended meanwhile are skipped.
-  std::deque<uint64_t> queue_of_ids_ ABSL_GUARDED_BY(mu_);
+  OperationTable operations_ ABSL_GUARDED_BY(mu_);
+  // Those that wait.
+  OperationQueue waiting_ ABSL_GUARDED_BY(mu_);
   size_t bytes_ ABSL_GUARDED_BY(mu_) = 0;
-  uint64_t next_id_ ABSL_GUARDED_BY(mu_) = 1;
   State state_ ABSL_GUARDED_BY(mu_) = State::kIdle;
   // Made and destroyed under the lock; used without it by whoever has a tag under way, or is the
   // writer (`writing_`), for neither lets it end.
   std::unique_ptr<Session> session_ ABSL_GUARDED_BY(mu_);
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
+  // The message whose operations the writer is reading; 0: none.
+  uint64_t being_read_ ABSL_GUARDED_BY(mu_) = 0;
+  // Of them, those with a verdict.
+  size_t doomed_ ABSL_GUARDED_BY(mu_) = 0;
+  Pacer pacer_ ABSL_GUARDED_BY(mu_);
+  bool pace_timer_ ABSL_GUARDED_BY(mu_) = false;
   bool first_message_ ABSL_GUARDED_BY(mu_) = true;
   // Keeps this object while gRPC has a tag of it.
   std::shared_ptr<Impl> self_ ABSL_GUARDED_BY(mu_);
@@ -211,47 +197,63 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
 
   std::atomic<uint64_t> messages_{0};  // relaxed: a figure
+
+  // The stream whose results this thread is handing out: what its callers ask for meanwhile goes
+  // together, when it is through.
+  static thread_local const Impl* delivering;
 };
 
-uint64_t BatchStream::Impl::Start(OperationBytes operation, absl::Duration deadline, Done done,
-                                  Departs departs) {
-  absl::Status refusal;
+thread_local const BatchStream::Impl* BatchStream::Impl::delivering = nullptr;
+
+absl::Status BatchStream::Impl::Refusal(size_t bytes) const {
+  if (stopped_) return absl::CancelledError("the stream is closed");
+  if (state_ == State::kIdle && closed_until_ != -absl::InfiniteDuration() &&
+      Now() < closed_until_) {
+    return last_error_;
+  }
+  if (bytes > kMaxOperationBytes) {
+    return base::InvalidArgument("operation", absl::StrCat(bytes, " bytes"), kMaxOperationBytes);
+  }
+  if (operations_.size() < std::min(options_.max_operations, OperationTable::kMostOperations) &&
+      bytes_ + bytes <= options_.max_bytes) {
+    return absl::OkStatus();
+  }
+  return base::WithReason(
+      absl::ResourceExhaustedError(absl::StrCat(
+          "too much under way to this node: ", operations_.size(), " operations, limit ",
+          options_.max_operations, "; ", bytes_, " bytes, limit ", options_.max_bytes)),
+      base::reason::kOverload);
+}
+
+uint64_t BatchStream::Impl::Start(BatchOperation* operation) {
   Session* to_start = nullptr;
   uint64_t id = 0;
+  Batch batch;
+  absl::Status refusal;
   {
     base::MutexLock lock(mu_);
-    id = next_id_++;
-    if (stopped_) {
-      refusal = absl::CancelledError("the stream is closed");
-    } else if (state_ == State::kIdle && Now() < closed_until_) {
-      refusal = last_error_;
-    } else if (operation->size() > kMaxOperationBytes) {
-      refusal = base::InvalidArgument("operation", absl::StrCat(operation->size(), " bytes"),
-                                      kMaxOperationBytes);
-    } else if (operations_.size() >= options_.max_operations ||
-               bytes_ + operation->size() > options_.max_bytes) {
-      refusal = base::WithReason(
-          absl::ResourceExhaustedError(absl::StrCat(
-              "too much under way to this node: ", operations_.size(), " operations, limit ",
-              options_.max_operations, "; ", bytes_, " bytes, limit ", options_.max_bytes)),
-          base::reason::kOverload);
-    } else {
-      bytes_ += operation->size();
-      operations_.emplace(
-          id, Pending{std::move(operation), deadline, std::move(done), std::move(departs)});
-      queue_of_ids_.push_back(id);
-      ScheduleSweepLocked(deadline);
+    refusal = Refusal(operation->body_size());
+    if (refusal.ok()) {
+      id = operations_.Insert(operation);
+      operation->id_ = id;
+      operation->message_ = 0;
+      operation->verdict_ = Verdict::kNone;
+      bytes_ += operation->body_size();
+      waiting_.PushBack(operation);
+      ScheduleSweepLocked(operation->deadline);
       to_start = ConnectLocked();
+      if (to_start == nullptr && (!options_.paced || delivering != this)) batch = TakeBatchLocked();
     }
   }
   if (!refusal.ok()) {
-    done({refusal, Fate::kNotSent, nullptr});
-    return id;
+    BatchEnd end{.status = std::move(refusal)};
+    operation->OnEnd(end);
+    return 0;
   }
   if (to_start != nullptr) {
     to_start->call->StartCall(to_start->started.Arm());
   } else {
-    Write();
+    Send(batch);
   }
   return id;
 }
@@ -261,6 +263,7 @@ BatchStream::Impl::Session* BatchStream::Impl::ConnectLocked() {
   state_ = State::kStarting;
   self_ = shared_from_this();
   first_message_ = true;
+  pacer_.Restart();
   session_ = std::make_unique<Session>(this);
   session_->call = stub_.PrepareCall(&session_->context, kMethod, queue_);
   return session_.get();
@@ -277,110 +280,133 @@ void BatchStream::Impl::OnStarted(bool ok) {
     Finish();
     return;
   }
-  session->call->Read(&session->incoming, session->read.Arm());
+  session->call->Read(session->inputs[0].buffer(), session->read.Arm());
   Write();
 }
 
-std::vector<Outgoing> BatchStream::Impl::NextBatchLocked(std::vector<Ended>* expired) {
-  std::vector<Outgoing> batch;
-  size_t size = 0;
-  const absl::Duration now = Now();
-  while (!queue_of_ids_.empty()) {
-    const uint64_t id = queue_of_ids_.front();
-    const auto found = operations_.find(id);
-    if (found == operations_.end()) {
-      queue_of_ids_.pop_front();
-      continue;
-    }
-    Pending& pending = found->second;
-    const size_t cost = pending.bytes->size() + kOperationOverhead;
-    if (!batch.empty() && size + cost > options_.max_message_bytes) break;
-    queue_of_ids_.pop_front();
-    const absl::Duration left = pending.deadline - now;
-    if (left <= absl::ZeroDuration()) {
-      expired->push_back(*TakeLocked(id));
-      continue;
-    }
-    size += cost;
-    pending.sent = true;
-    // Rounded up: 0 would mean the node's default.
-    const int64_t ms =
-        std::min<int64_t>(absl::ToInt64Milliseconds(absl::Ceil(left, absl::Milliseconds(1))),
-                          std::numeric_limits<int32_t>::max());
-    batch.push_back({id, static_cast<uint32_t>(ms), pending.bytes, std::move(pending.departs)});
+BatchStream::Impl::Batch BatchStream::Impl::TakeBatchLocked() {
+  Batch batch;
+  if (waiting_.empty() || state_ != State::kOpen || writing_) return batch;
+  const bool blocking = waiting_.front()->blocking;
+  if (options_.paced && !pacer_.MayWrite(blocking)) {
+    WaitForPaceLocked();
+    return batch;
   }
+  const size_t most = options_.paced ? Pacer::MostOperations(blocking, operations_.size())
+                                     : std::numeric_limits<size_t>::max();
+  batch.now = Now();
+  while (!waiting_.empty() && batch.count < most) {
+    BatchOperation* const operation = waiting_.front();
+    if (operation->deadline <= batch.now) {
+      RemoveLocked(operation);
+      batch.expired.PushBack(operation);
+      continue;
+    }
+    const size_t cost = operation->body_size() + kOperationOverhead;
+    if (batch.count > 0 && batch.bytes + cost > options_.max_message_bytes) break;
+    waiting_.Remove(operation);
+    batch.bytes += cost;
+    ++batch.count;
+    operation->message_ = pacer_.written() + 1;
+    batch.departures |= operation->tells_departure;
+    batch.operations.PushBack(operation);
+  }
+  if (batch.count == 0) return batch;
+  batch.message = being_read_ = pacer_.Write(batch.now);
+  batch.session = session_.get();
+  batch.refuse_wrong_owner = first_message_ && options_.refuse_wrong_owner;
+  first_message_ = false;
+  writing_ = true;
   return batch;
 }
 
+grpc::ByteBuffer BatchStream::Impl::Encode(const Batch& batch) {
+  grpc_slice slice = grpc_slice_malloc_large(batch.bytes + wire::kRefuseWrongOwnerSize);
+  uint8_t* const start = GRPC_SLICE_START_PTR(slice);
+  uint8_t* out = batch.refuse_wrong_owner ? wire::WriteRefuseWrongOwner(start) : start;
+  // Callers' deadlines are mostly equal: the division is done once for each different one.
+  absl::Duration deadline = absl::InfiniteDuration();
+  uint32_t timeout_ms = TimeoutMs(deadline);
+  batch.operations.ForEach([&](const BatchOperation* operation) {
+    if (operation->deadline != deadline) {
+      deadline = operation->deadline;
+      timeout_ms = TimeoutMs(deadline - batch.now);
+    }
+    out = wire::WriteOperationFrame(operation->id_, timeout_ms, operation->body_size(), out);
+    out = Append(operation->tail, Append(operation->head, out));
+  });
+  GRPC_SLICE_SET_LENGTH(slice, static_cast<size_t>(out - start));
+  const grpc::Slice owned(slice, grpc::Slice::STEAL_REF);
+  return grpc::ByteBuffer(&owned, 1);
+}
+
+void BatchStream::Impl::Send(Batch batch) {
+  OperationQueue cancelled;
+  if (batch.session != nullptr) {
+    if (batch.departures) {
+      batch.operations.ForEach([](BatchOperation* operation) {
+        if (operation->tells_departure) operation->OnDeparture();
+      });
+    }
+    const grpc::ByteBuffer message = Encode(batch);
+    {
+      base::MutexLock lock(mu_);
+      being_read_ = 0;
+      if (doomed_ > 0) {
+        // They end as sent: the message goes out.
+        doomed_ = 0;
+        while (BatchOperation* const operation = batch.operations.PopFront()) {
+          if (operation->verdict_ == Verdict::kNone) continue;
+          RemoveLocked(operation);
+          (operation->verdict_ == Verdict::kExpired ? batch.expired : cancelled)
+              .PushBack(operation);
+        }
+      }
+    }
+    messages_.fetch_add(1, std::memory_order_relaxed);
+    batch.session->call->Write(message, batch.session->written.Arm());
+  }
+  EndAll(batch.expired, absl::DeadlineExceededError("no answer in time"));
+  EndAll(cancelled, absl::CancelledError("cancelled"));
+}
+
 void BatchStream::Impl::Write() {
-  std::vector<Ended> expired;
-  std::vector<Outgoing> batch;
-  Session* session = nullptr;
-  bool refuse = false;
+  Batch batch;
   {
     base::MutexLock lock(mu_);
-    if (state_ != State::kOpen || writing_) return;
-    batch = NextBatchLocked(&expired);
-    if (!batch.empty()) {
-      writing_ = true;
-      session = session_.get();
-      refuse = first_message_ && options_.refuse_wrong_owner;
-      first_message_ = false;
-    }
+    batch = TakeBatchLocked();
   }
-  if (session != nullptr) {
-    for (Outgoing& op : batch) {
-      if (op.departs != nullptr) op.departs();
-    }
-    const grpc::ByteBuffer message = EncodeMessage(batch, refuse);
-    messages_.fetch_add(1, std::memory_order_relaxed);
-    session->call->Write(message, session->written.Arm());
-  }
-  EndAll(std::move(expired), absl::DeadlineExceededError("waiting to be sent"));
+  Send(batch);
 }
 
 void BatchStream::Impl::OnWritten(bool /*ok*/) {
   // A write fails only on a broken call, which ends the read too.
   bool finish = false;
+  Batch batch;
   {
     base::MutexLock lock(mu_);
     writing_ = false;
     finish = state_ == State::kEnding;
+    if (!finish) batch = TakeBatchLocked();
   }
   if (finish) {
     Finish();
   } else {
-    Write();
+    Send(batch);
   }
 }
 
 void BatchStream::Impl::OnRead(bool ok) {
   Session* session = nullptr;
-  v1::ExchangeResponse message;
-  std::vector<std::pair<Done, v1::OperationResult*>> answered;
-  {
-    base::MutexLock lock(mu_);
-    session = session_.get();
-  }
-  if (ok && !Decode(&session->incoming, &message)) {
-    session->context.TryCancel();
-    ok = false;
-  }
   bool finish = false;
   {
     base::MutexLock lock(mu_);
-    if (!ok) {
+    session = session_.get();
+    if (ok) {
+      backoff_ = absl::ZeroDuration();
+    } else {
       state_ = State::kEnding;
       finish = !writing_;
-    } else {
-      backoff_ = absl::ZeroDuration();
-      answered.reserve(static_cast<size_t>(message.results_size()));
-      for (v1::OperationResult& result : *message.mutable_results()) {
-        // Unknown: it has expired or was cancelled meanwhile. Never sent: the node is mad.
-        const auto found = operations_.find(result.id());
-        if (found == operations_.end() || !found->second.sent) continue;
-        answered.emplace_back(std::move(TakeLocked(result.id())->done), &result);
-      }
     }
   }
   if (finish) {
@@ -388,18 +414,101 @@ void BatchStream::Impl::OnRead(bool ok) {
     return;
   }
   if (!ok) return;  // OnWritten finishes.
-  // The next message may be on its way while this one's callbacks run; but they run in this
-  // thread, the only one that reads, so that results of one stream stay in order.
-  session->call->Read(&session->incoming, session->read.Arm());
-  for (auto& [done, result] : answered) {
-    if (result->has_error()) {
-      absl::Status status = FromProto(result->error());
-      if (status.ok()) status = absl::InternalError("the node answered an error without a code");
-      done({std::move(status), Fate::kAnswered, nullptr});
-    } else {
-      done({absl::OkStatus(), Fate::kAnswered, result});
+  wire::Input& input = session->inputs[session->reading];
+  session->reading ^= 1;
+  // The next message may be on its way while this one's results are handed out; but that is done in
+  // this thread, the only one that reads, so that results of one stream stay in order.
+  session->call->Read(session->inputs[session->reading].buffer(), session->read.Arm());
+  const Impl* const before = std::exchange(delivering, this);
+  const bool whole = input.Load() && Deliver(input);
+  delivering = before;
+  input.Clear();
+  // The read that is under way will fail.
+  if (!whole) session->context.TryCancel();
+  Write();
+}
+
+bool BatchStream::Impl::Deliver(wire::Input& input) {
+  constexpr size_t kAtOnce = 16;
+  wire::Result results[kAtOnce];
+  BatchOperation* answered[kAtOnce];
+  ValueBlock values(input.size());
+  wire::ResponseReader reader(input);
+  bool whole = true;
+  for (wire::Step step = wire::Step::kItem; step == wire::Step::kItem;) {
+    size_t count = 0;
+    while (count < kAtOnce && (step = reader.Next(&results[count])) == wire::Step::kItem) ++count;
+    Batch next;
+    {
+      base::MutexLock lock(mu_);
+      for (size_t i = 0; i < count; ++i) answered[i] = TakeAnsweredLocked(results[i].id);
+      // Those who block are woken behind it, for what they ask next comes later anyway.
+      if (options_.paced && !waiting_.empty() && waiting_.front()->blocking) {
+        next = TakeBatchLocked();
+      }
     }
+    Send(next);
+    for (size_t i = 0; i < count; ++i) {
+      if (answered[i] != nullptr) whole = Answer(answered[i], results[i], values) && whole;
+    }
+    // What was answered already is not known any more when it is read again.
+    if (step == wire::Step::kOther) return DeliverParsed(input, values) && whole;
   }
+  return whole;
+}
+
+bool BatchStream::Impl::DeliverParsed(wire::Input& input, ValueBlock& values) {
+  v1::ExchangeResponse message;
+  grpc::ProtoBufferReader bytes(input.buffer());
+  if (!bytes.status().ok() || !message.ParseFromZeroCopyStream(&bytes)) return false;
+  for (v1::OperationResult& result : *message.mutable_results()) {
+    BatchOperation* operation = nullptr;
+    {
+      base::MutexLock lock(mu_);
+      operation = TakeAnsweredLocked(result.id());
+    }
+    if (operation != nullptr) Answer(operation, &result, values);
+  }
+  return true;
+}
+
+bool BatchStream::Impl::Answer(BatchOperation* operation, const wire::Result& result,
+                               ValueBlock& values) {
+  BatchEnd end{.fate = Fate::kAnswered, .values = &values};
+  if (!result.has_error && result.kind != wire::Kind::kOther) {
+    end.result = &result;
+    operation->OnEnd(end);
+    return true;
+  }
+  v1::OperationResult message;
+  bool read = false;
+  if (result.has_error) {
+    read = message.mutable_error()->ParseFromArray(result.error.data(),
+                                                   static_cast<int>(result.error.size()));
+  } else {
+    read = message.ParseFromArray(result.other.data(), static_cast<int>(result.other.size()));
+  }
+  if (read) {
+    Answer(operation, &message, values);
+    return true;
+  }
+  end.status = absl::InternalError("the node's answer cannot be read");
+  operation->OnEnd(end);
+  return false;
+}
+
+void BatchStream::Impl::Answer(BatchOperation* operation, v1::OperationResult* message,
+                               ValueBlock& values) {
+  BatchEnd end{.fate = Fate::kAnswered, .values = &values};
+  if (message->has_error()) {
+    end.status = FromProto(message->error());
+    if (end.status.ok()) {
+      end.status = absl::InternalError("the node answered an error without a code");
+    }
+  } else {
+    end.message = message;
+  }
+  operation->OnEnd(end);
 }
 
 void BatchStream::Impl::Finish() {
@@ -413,7 +522,7 @@ void BatchStream::Impl::Finish() {
 
 void BatchStream::Impl::OnFinished(bool /*ok*/) {
   std::shared_ptr<Impl> self;  // Released last: it may be the only one.
-  std::vector<Ended> ended;
+  OperationQueue ended;
   absl::Status error;
   {
     base::MutexLock lock(mu_);
@@ -433,36 +542,66 @@ void BatchStream::Impl::OnFinished(bool /*ok*/) {
     last_error_ = error;
     state_ = State::kIdle;
     session_.reset();
-    ended = TakeAllLocked();
+    operations_.ForEach([&](BatchOperation* operation) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      EndLocked(operation, Verdict::kCancelled, ended);
+    });
   }
-  EndAll(std::move(ended), error);
+  EndAll(ended, error);
   base::MutexLock lock(mu_);
   drained_.SignalAll();
 }
 
-std::optional<BatchStream::Impl::Ended> BatchStream::Impl::TakeLocked(uint64_t id) {
-  const auto found = operations_.find(id);
-  if (found == operations_.end()) return std::nullopt;
-  Ended ended{std::move(found->second.done), found->second.sent ? Fate::kSent : Fate::kNotSent};
-  bytes_ -= found->second.bytes->size();
-  operations_.erase(found);
-  return ended;
+void BatchStream::Impl::RemoveLocked(BatchOperation* operation) {
+  if (operation->message_ == 0) waiting_.Remove(operation);
+  bytes_ -= operation->body_size();
+  operations_.Erase(operation->id_);
 }
 
-std::vector<BatchStream::Impl::Ended> BatchStream::Impl::TakeAllLocked() {
-  std::vector<Ended> all;
-  all.reserve(operations_.size());
-  for (auto& [id, pending] : operations_) {
-    all.push_back({std::move(pending.done), pending.sent ? Fate::kSent : Fate::kNotSent});
+BatchOperation* BatchStream::Impl::TakeAnsweredLocked(uint64_t id) {
+  BatchOperation* const operation = operations_.Find(id);
+  if (operation == nullptr || operation->message_ == 0 || operation->message_ == being_read_) {
+    return nullptr;
   }
-  operations_.clear();
-  queue_of_ids_.clear();
-  bytes_ = 0;
-  return all;
+  pacer_.Answered(operation->message_);
+  RemoveLocked(operation);
+  return operation;
 }
 
-void BatchStream::Impl::EndAll(std::vector<Ended> ended, const absl::Status& status) {
-  for (Ended& one : ended) one.done({status, one.fate, nullptr});
+void BatchStream::Impl::EndLocked(BatchOperation* operation, Verdict verdict,
+                                  OperationQueue& ended) {
+  if (being_read_ != 0 && operation->message_ == being_read_) {
+    if (operation->verdict_ == Verdict::kNone) ++doomed_;
+    operation->verdict_ = verdict;
+    return;
+  }
+  RemoveLocked(operation);
+  ended.PushBack(operation);
+}
+
+void BatchStream::Impl::EndAll(OperationQueue& ended, const absl::Status& status) {
+  while (BatchOperation* const operation = ended.PopFront()) {
+    BatchEnd end{.status = status, .fate = operation->message_ != 0 ? Fate::kSent : Fate::kNotSent};
+    operation->OnEnd(end);
+  }
+}
+
+void BatchStream::Impl::WaitForPaceLocked() {
+  if (std::exchange(pace_timer_, true)) return;
+  timers_->At(pacer_.patience_ends(), [weak = weak_from_this()] {
+    if (const std::shared_ptr<Impl> impl = weak.lock()) impl->LosePatience();
+  });
+}
+
+void BatchStream::Impl::LosePatience() {
+  Batch batch;
+  {
+    base::MutexLock lock(mu_);
+    pace_timer_ = false;
+    // Answered or written to meanwhile: TakeBatch sets the timer anew where it is needed.
+    if (pacer_.patience_ends() <= Now()) pacer_.GiveUp();
+    batch = TakeBatchLocked();
+  }
+  Send(batch);
 }
 
 void BatchStream::Impl::ScheduleSweepLocked(absl::Duration deadline) {
@@ -476,48 +615,49 @@ void BatchStream::Impl::ScheduleSweepLocked(absl::Duration deadline) {
 void BatchStream::Impl::Sweep(absl::Duration scheduled_for) {
   // Deadlines are mostly one period after their start, and most operations are long over by then:
   // a sweep of those that are left, about once a period, costs less than a timer for each.
-  std::vector<Ended> expired;
+  OperationQueue expired;
   {
     base::MutexLock lock(mu_);
     if (sweep_at_ != scheduled_for) return;  // An earlier one took over.
     sweep_at_ = absl::InfiniteDuration();
     const absl::Duration now = Now();
     absl::Duration next = absl::InfiniteDuration();
-    std::vector<uint64_t> ids;
-    for (const auto& [id, pending] : operations_) {
-      if (pending.deadline <= now) {
-        ids.push_back(id);
+    operations_.ForEach([&](BatchOperation* operation) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      if (operation->deadline <= now) {
+        EndLocked(operation, Verdict::kExpired, expired);
       } else {
-        next = std::min(next, pending.deadline);
+        next = std::min(next, operation->deadline);
       }
-    }
-    for (const uint64_t id : ids) expired.push_back(*TakeLocked(id));
+    });
     // 1 ms of grain, so that deadlines close together share a sweep.
     if (next != absl::InfiniteDuration()) {
       ScheduleSweepLocked(std::max(next, now + absl::Milliseconds(1)));
     }
   }
-  EndAll(std::move(expired), absl::DeadlineExceededError("no answer in time"));
+  EndAll(expired, absl::DeadlineExceededError("no answer in time"));
 }
 
 void BatchStream::Impl::Cancel(uint64_t id) {
-  std::optional<Ended> ended;
+  OperationQueue ended;
   {
     base::MutexLock lock(mu_);
-    ended = TakeLocked(id);
+    BatchOperation* const operation = operations_.Find(id);
+    if (operation != nullptr) EndLocked(operation, Verdict::kCancelled, ended);
   }
-  if (ended.has_value()) ended->done({absl::CancelledError("cancelled"), ended->fate, nullptr});
+  EndAll(ended, absl::CancelledError("cancelled"));
 }
 
 void BatchStream::Impl::Shutdown() {
-  std::vector<Ended> ended;
+  OperationQueue ended;
   {
     base::MutexLock lock(mu_);
     stopped_ = true;
     if (session_ != nullptr) session_->context.TryCancel();
-    ended = TakeAllLocked();
+    operations_.ForEach([&](BatchOperation* operation) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      EndLocked(operation, Verdict::kCancelled, ended);
+    });
   }
-  EndAll(std::move(ended), absl::CancelledError("the stream is closed"));
+  EndAll(ended, absl::CancelledError("the stream is closed"));
 }
 
 void BatchStream::Impl::WaitUntilDrained() {
@@ -531,10 +671,7 @@ BatchStream::BatchStream(std::shared_ptr<grpc::Channel> channel, grpc::Completio
 
 BatchStream::~BatchStream() { Stop(); }
 
-uint64_t BatchStream::Start(OperationBytes operation, absl::Duration deadline, Done done,
-                            Departs departs) {
-  return impl_->Start(std::move(operation), deadline, std::move(done), std::move(departs));
-}
+uint64_t BatchStream::Start(BatchOperation* operation) { return impl_->Start(operation); }
 void BatchStream::Cancel(uint64_t id) { impl_->Cancel(id); }
 void BatchStream::Shutdown() { impl_->Shutdown(); }
 void BatchStream::Stop() {

@@ -2,14 +2,17 @@
 // node (docs/protocol.md). The client library and forwarding nodes share it.
 //
 // Batching is natural: an idle stream sends an operation at once, on its caller's thread; what
-// arrives while a message is being written goes out together as the next one, up to 256 KiB. There
-// is no timer in the way of sending.
+// arrives while it is busy goes out together as the next message, up to 256 KiB. Busy means that a
+// message is being written, or for a paced stream that enough is under way (rpc/pacer.h).
 //
 // A stream that breaks fails everything that was on it, and tells what may have reached the node;
 // retrying is the caller's decision. It connects again by itself when the next operation comes,
 // after a growing pause during which operations fail at once.
 //
-// Thread safety: all methods. Callbacks run with no lock held: on the queue's poller, on a thread
+// Operations are objects of the caller's (rpc/batch_operation.h), or, for those who have a message
+// and want a callback, made here.
+//
+// Thread safety: all methods. Ends are told with no lock held: on the queue's poller, on a thread
 // that is in Start (of this or another operation), or in Stop.
 // Ownership: queue and timers outlive the stream's Stop.
 #pragma once
@@ -22,6 +25,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "rpc/batch_operation.h"
 
 namespace grpc {
 class Channel;
@@ -40,8 +44,11 @@ class Timers;
 struct BatchStreamOptions {
   // The node refuses keys that it does not own instead of forwarding them.
   bool refuse_wrong_owner = true;
+  // Waits for answers before more is sent; else for the transport only.
+  bool paced = false;
   size_t max_message_bytes = size_t{256} << 10;
-  // Waiting or unanswered; beyond it operations are refused with RESOURCE_EXHAUSTED.
+  // Waiting or unanswered; beyond it operations are refused with RESOURCE_EXHAUSTED. At most
+  // OperationTable::kMostOperations count.
   size_t max_operations = 65536;
   size_t max_bytes = size_t{64} << 20;
   // Pause after a failure; doubles up to the maximum, and starts over once a result has come.
@@ -49,16 +56,8 @@ struct BatchStreamOptions {
   absl::Duration max_backoff = absl::Seconds(1);
 };
 
-// What is known of an operation that ended.
-enum class Fate : uint8_t {
-  kAnswered,  // The node said so.
-  kNotSent,   // It never left this process: safe to retry.
-  kSent,      // It may have reached the node, and may still be carried out.
-};
-
 struct BatchReply {
-  // OK: the result is there. Otherwise the node's error with its details (kAnswered), or
-  // UNAVAILABLE (stream broken), DEADLINE_EXCEEDED, CANCELLED, RESOURCE_EXHAUSTED (kNotSent).
+  // As BatchEnd.
   absl::Status status;
   Fate fate = Fate::kNotSent;
   // With an OK status, else nullptr. Lives during the callback; may be moved from.
@@ -83,8 +82,9 @@ class BatchStream {
   BatchStream(const BatchStream&) = delete;
   BatchStream& operator=(const BatchStream&) = delete;
 
+  // Both return the operation's number on this stream, for Cancel; 0 if it was refused.
+  uint64_t Start(BatchOperation* operation);
   // `deadline` is on base::Clock::Real().BootTime(); the node gets what is left of it at sending.
-  // Returns the operation's number on this stream, for Cancel.
   uint64_t Start(OperationBytes operation, absl::Duration deadline, Done done,
                  Departs departs = nullptr);
   // Ends the operation with CANCELLED if it has not ended yet.

@@ -1,0 +1,172 @@
+// What a batch stream is made of: the table of operations, queues, pace, and memory for values.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "rpc/batch_operation.h"
+#include "rpc/operation_table.h"
+#include "rpc/pacer.h"
+#include "rpc/value_block.h"
+
+namespace atoll::rpc {
+namespace {
+
+class NoOperation final : public BatchOperation {
+ private:
+  void OnEnd(BatchEnd& /*end*/) override {}
+};
+
+TEST(OperationTable, FindsEachByItsNumberUntilItIsErased) {
+  OperationTable table;
+  std::vector<std::unique_ptr<NoOperation>> operations;
+  std::vector<uint64_t> numbers;
+  for (int i = 0; i < 1000; ++i) {
+    operations.push_back(std::make_unique<NoOperation>());
+    numbers.push_back(table.Insert(operations.back().get()));
+  }
+  EXPECT_EQ(std::set<uint64_t>(numbers.begin(), numbers.end()).size(), 1000u);
+  EXPECT_EQ(table.size(), 1000u);
+  for (size_t i = 0; i < 1000; i += 2) table.Erase(numbers[i]);
+  for (size_t i = 0; i < 1000; ++i) {
+    EXPECT_EQ(table.Find(numbers[i]), i % 2 == 0 ? nullptr : operations[i].get());
+  }
+  size_t left = 0;
+  table.ForEach([&](BatchOperation* operation) {
+    ++left;
+    EXPECT_NE(operation, operations[0].get());
+  });
+  EXPECT_EQ(left, 500u);
+}
+
+TEST(OperationTable, ASlotUsedAgainHasAnotherNumber) {
+  OperationTable table;
+  NoOperation operation;
+  std::set<uint64_t> seen;
+  for (int i = 0; i < 1000; ++i) {
+    const uint64_t number = table.Insert(&operation);
+    EXPECT_NE(number, 0u);
+    EXPECT_TRUE(seen.insert(number).second) << "a late answer would find another operation";
+    for (const uint64_t old : seen) {
+      EXPECT_EQ(table.Find(old), old == number ? &operation : nullptr);
+    }
+    table.Erase(number);
+  }
+  // The same slot all along.
+  EXPECT_EQ(*seen.begin() % OperationTable::kMostOperations,
+            *seen.rbegin() % OperationTable::kMostOperations);
+}
+
+TEST(OperationTable, KnowsNoNumberThatItNeverGave) {
+  OperationTable table;
+  NoOperation operation;
+  const uint64_t number = table.Insert(&operation);
+  for (const uint64_t other : {uint64_t{0}, uint64_t{1}, number + 1, ~uint64_t{0}}) {
+    EXPECT_EQ(table.Find(other), nullptr) << other;
+  }
+}
+
+TEST(OperationTable, RefusesBeyondItsNumbers) {
+  OperationTable table;
+  NoOperation operation;
+  for (size_t i = 0; i < OperationTable::kMostOperations; ++i) {
+    ASSERT_NE(table.Insert(&operation), 0u);
+  }
+  EXPECT_EQ(table.Insert(&operation), 0u);
+}
+
+TEST(OperationQueue, KeepsTheOrderWhateverIsTakenOut) {
+  NoOperation a, b, c, d;
+  OperationQueue queue;
+  for (NoOperation* one : {&a, &b, &c, &d}) queue.PushBack(one);
+  queue.Remove(&b);
+  queue.Remove(&d);
+  queue.PushBack(&b);
+  std::vector<BatchOperation*> seen;
+  queue.ForEach([&](BatchOperation* one) { seen.push_back(one); });
+  EXPECT_THAT(seen, testing::ElementsAre(&a, &c, &b));
+  EXPECT_EQ(queue.PopFront(), &a);
+  EXPECT_EQ(queue.PopFront(), &c);
+  EXPECT_EQ(queue.PopFront(), &b);
+  EXPECT_EQ(queue.PopFront(), nullptr);
+  EXPECT_TRUE(queue.empty());
+}
+
+TEST(Pacer, OneMessageIsUnderWayWhileCallersBlockAndTwoOtherwise) {
+  Pacer pacer;
+  const absl::Duration now = absl::Seconds(1);
+  EXPECT_TRUE(pacer.MayWrite(/*blocking=*/true));
+  const uint64_t first = pacer.Write(now);
+  EXPECT_FALSE(pacer.MayWrite(true));
+  EXPECT_TRUE(pacer.MayWrite(false));
+  const uint64_t second = pacer.Write(now);
+  EXPECT_FALSE(pacer.MayWrite(false));
+  pacer.Answered(first);
+  EXPECT_TRUE(pacer.MayWrite(false));
+  EXPECT_FALSE(pacer.MayWrite(true));
+  pacer.Answered(second);
+  pacer.Answered(first);  // Late ones change nothing.
+  EXPECT_TRUE(pacer.MayWrite(true));
+  EXPECT_EQ(Pacer::MostOperations(true, 64), 64u);
+  EXPECT_EQ(Pacer::MostOperations(false, 255), 128u);
+  EXPECT_EQ(Pacer::MostOperations(false, 1), 1u);
+}
+
+TEST(Pacer, WhatIsNotAnsweredHoldsNothingUpForLong) {
+  Pacer pacer;
+  const absl::Duration now = absl::Seconds(1);
+  pacer.Write(now);
+  EXPECT_EQ(pacer.patience_ends(), now + Pacer::kPatience);
+  pacer.GiveUp();
+  EXPECT_TRUE(pacer.MayWrite(true));
+  pacer.Write(now);
+  EXPECT_FALSE(pacer.MayWrite(true));
+  pacer.Restart();
+  EXPECT_TRUE(pacer.MayWrite(true));
+}
+
+wire::Payload In(std::string_view bytes) { return {.bytes = bytes, .pieces = {}}; }
+
+TEST(ValueBlock, PacksSmallValuesAndKeepsThemWhileOneLives) {
+  ValueBlock::Copy one, two;
+  {
+    ValueBlock block(1000);
+    one = block.Take(In("one"));
+    two = block.Take(In("two"));
+    EXPECT_EQ(one.owner, two.owner);
+    EXPECT_NE(one.bytes.data(), two.bytes.data());
+  }
+  const std::weak_ptr<const void> alive = one.owner;
+  one = {};
+  EXPECT_EQ(two.bytes, "two");
+  EXPECT_FALSE(alive.expired());
+  two = {};
+  EXPECT_TRUE(alive.expired());
+}
+
+TEST(ValueBlock, AKeptValueHoldsLittleMore) {
+  ValueBlock block(1 << 20);
+  const std::string small(100, 's');
+  const std::string large(ValueBlock::kAloneBytes + 1, 'l');
+  std::set<std::shared_ptr<const void>> owners;
+  for (int i = 0; i < 1000; ++i) owners.insert(block.Take(In(small)).owner);
+  EXPECT_GE(owners.size(), 1000 * small.size() / ValueBlock::kMostBlockBytes);
+  const ValueBlock::Copy alone = block.Take(In(large));
+  EXPECT_EQ(owners.count(alone.owner), 0u);
+  EXPECT_EQ(alone.bytes, large);
+}
+
+TEST(ValueBlock, PutsPiecesTogether) {
+  ValueBlock block(100);
+  const std::vector<std::string_view> pieces = {"ab", "", "cde"};
+  EXPECT_EQ(block.Take({.bytes = {}, .pieces = pieces}).bytes, "abcde");
+  EXPECT_EQ(block.Take(In("")).owner, nullptr);
+}
+
+}  // namespace
+}  // namespace atoll::rpc
