@@ -38,7 +38,10 @@ void Breakers::Record(std::string_view name, bool ok, absl::Duration now, size_t
   }
   node.window = (node.window << 1 | (ok ? 0u : 1u)) & ((1u << kWindow) - 1);
   node.answers = std::min(node.answers + 1, kWindow);
-  if (ok) return;
+  if (ok) {
+    if (node.window == 0 && node.answers == kWindow) nodes_.erase(found);
+    return;
+  }
   if (node.out) {
     // Late errors of what was sent before do not count against it; its trial's does.
     if (node.until > now && node.until - now > kFirstOut) return;
@@ -58,6 +61,8 @@ size_t Breakers::CountOut() const {
   return static_cast<size_t>(std::count_if(nodes_.begin(), nodes_.end(),
                                            [](const auto& entry) { return entry.second.out; }));
 }
+
+bool Breakers::Knows(std::string_view node) const { return nodes_.contains(base::AsAbsl(node)); }
 
 void Breakers::Forget(std::string_view node) { nodes_.erase(base::AsAbsl(node)); }
 

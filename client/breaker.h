@@ -35,6 +35,9 @@ class Breakers {
   // What became of an operation that was sent to the node; `nodes` is how many there are.
   void Record(std::string_view node, bool ok, absl::Duration now, size_t nodes);
   void Forget(std::string_view node);
+  // Whether an error of the node's is remembered: else recording that it did well changes nothing.
+  // Errors are forgotten when kWindow answers in a row were none.
+  bool Knows(std::string_view node) const;
 
  private:
   struct Node {

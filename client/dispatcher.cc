@@ -1,47 +1,34 @@
 #include "client/dispatcher.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/random/random.h"
-#include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "rpc/batch_stream.h"
 #include "rpc/status.h"
 #include "rpc/timers.h"
 
 namespace atoll::client {
 namespace {
 
-// Refusals by ownership that one operation follows. While a partition moves the map and the nodes
-// may point at each other for a moment; past this, a node that forwards sorts it out.
-constexpr int kMaxRedirects = 3;
-constexpr absl::Duration kFirstPause = absl::Milliseconds(10);
-// Pauses double this often, to about 160 ms, while a partition has no primary that serves.
-constexpr int kMostDoublings = 4;
 // A time-out of an operation that had less time than this says nothing about the node.
 constexpr absl::Duration kTellingTimeout = absl::Milliseconds(250);
 
-absl::Status Ambiguous(const absl::Status& cause) {
-  return base::WithReason(absl::AbortedError(absl::StrCat(
-                              "the write may or may not have been carried out: ", cause.message())),
-                          base::reason::kAmbiguous);
-}
-
-absl::Duration Now() { return base::Clock::Real().BootTime(); }
+absl::Duration Left(const Call& call) { return call.deadline - base::Clock::Real().BootTime(); }
 
 }  // namespace
 
-absl::Duration Dispatcher::Pause(int retry) {
-  thread_local absl::BitGen random;
-  return kFirstPause * (1 << std::min(retry - 1, kMostDoublings)) * absl::Uniform(random, 0.5, 1.5);
-}
+Dispatcher::Dispatcher(const ClientOptions& options, Nodes* nodes, RouteTable* routes)
+    : options_(options),
+      nodes_(nodes),
+      routes_(routes),
+      policy_(options.max_attempts, options.retry_budget),
+      ways_(size_t{1} << base::kPartitionBits) {}
 
-bool Dispatcher::IsPassingRefusal(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kUnavailable &&
-         !base::HasReason(status, base::reason::kAmbiguous);
-}
+void Call::OnEnd(rpc::BatchEnd& end) { dispatcher_->OnEnd(this, end); }
 
 bool Dispatcher::MendFrom(const absl::Status& status) {
   const std::optional<v1::WrongOwner> detail = rpc::WrongOwnerOf(status);
@@ -51,168 +38,118 @@ bool Dispatcher::MendFrom(const absl::Status& status) {
   return entry.ok() && routes_->Mend(*entry);
 }
 
-bool Dispatcher::SpendRetry() {
-  if (!budget_.Spend()) return false;
-  counters_.retries.fetch_add(1, std::memory_order_relaxed);
-  return true;
+LinkPtr Dispatcher::OwnersLink(base::PartitionId partition) {
+  if (!options_.route_to_owners) return nullptr;
+  // Before the look at the table, so that a change meanwhile is found by the next call.
+  const uint64_t version = routes_->version();
+  {
+    base::MutexLock lock(ways_mu_);
+    const Way& way = ways_[partition.value()];
+    if (way.link != nullptr && way.version == version && way.link->untroubled()) return way.link;
+  }
+  const std::string owner = routes_->AddressOf(partition);
+  if (owner.empty()) return nullptr;
+  LinkPtr link = nodes_->LinkIfAllowed(owner);
+  LinkPtr before;  // Let go of without the lock.
+  base::MutexLock lock(ways_mu_);
+  before = std::exchange(ways_[partition.value()].link, link);
+  ways_[partition.value()].version = version;
+  return link;
 }
 
-void Dispatcher::Start(CallPtr call) {
-  budget_.Earn();
-  Try(std::move(call));
+void Dispatcher::WaysOf(absl::Span<const base::PartitionId> partitions, const NodeLink** ways) {
+  if (!options_.route_to_owners) {
+    std::fill_n(ways, partitions.size(), nullptr);
+    return;
+  }
+  const uint64_t version = routes_->version();
+  bool all = true;
+  {
+    base::MutexLock lock(ways_mu_);
+    for (size_t i = 0; i < partitions.size(); ++i) {
+      const Way& way = ways_[partitions[i].value()];
+      ways[i] = way.version == version ? way.link.get() : nullptr;
+      all = all && ways[i] != nullptr;
+    }
+  }
+  if (all) return;
+  for (size_t i = 0; i < partitions.size(); ++i) {
+    if (ways[i] == nullptr) ways[i] = OwnersLink(partitions[i]).get();
+  }
+}
+
+void Dispatcher::ForgetWays() {
+  std::vector<Way> before(size_t{1} << base::kPartitionBits);
+  base::MutexLock lock(ways_mu_);
+  ways_.swap(before);
 }
 
 LinkPtr Dispatcher::Choose(Call& call, bool* forward) {
   *forward = false;
-  const std::string owner = OwnerOf(call.partition);
-  if (!owner.empty() && !call.through_another) {
-    if (LinkPtr link = nodes_->LinkIfAllowed(owner)) return link;
+  if (!call.attempts.through_another) {
+    if (LinkPtr link = OwnersLink(call.partition)) return link;
   }
   *forward = true;
   counters_.through_others.fetch_add(1, std::memory_order_relaxed);
-  return nodes_->AnyLink(call.failed_at.empty() ? owner : call.failed_at);
+  return nodes_->AnyLink(call.failed_at_.empty() ? OwnerOf(call.partition) : call.failed_at_);
 }
 
-void Dispatcher::Try(CallPtr call) {
+void Dispatcher::Try(Call* call) {
   bool forward = false;
+  // Held until Start returns: the call may be over by then, and another thread have let it go.
   const LinkPtr link = closed() ? nullptr : Choose(*call, &forward);
   if (link == nullptr) {
     End(call, absl::CancelledError("the client is closed"), nullptr);
     return;
   }
-  ++call->tries;
-  rpc::BatchStream::Departs departs;
-  if (call->departs != nullptr) {
-    departs = [call] { call->departs(); };
-  }
-  rpc::BatchStream& stream = forward ? link->forwarding() : link->direct();
-  // The link outlives the try in its own callback: a stream must not end on its poller.
-  stream.Start(
-      call->operation, call->deadline,
-      [this, call, link](rpc::BatchReply reply) {
-        OnReply(call, link->address(), std::move(reply));
-      },
-      std::move(departs));
+  ++call->attempts.tries;
+  call->dispatcher_ = this;
+  call->link_ = link;
+  (forward ? link->forwarding() : link->direct()).Start(call);
 }
 
-void Dispatcher::OnReply(const CallPtr& call, const std::string& address, rpc::BatchReply reply) {
-  if (reply.status.ok()) {
-    nodes_->Record(address, true);
-    End(call, absl::OkStatus(), reply.result);
-  } else if (reply.fate == rpc::Fate::kAnswered) {
-    OnRefused(call, address, std::move(reply.status));
-  } else {
-    OnBroken(call, address, std::move(reply.status), reply.fate);
-  }
-}
-
-void Dispatcher::OnRefused(const CallPtr& call, const std::string& address, absl::Status status) {
-  nodes_->Record(address, true);
-  if (base::HasReason(status, base::reason::kWrongOwner)) {
-    const bool mended = MendFrom(status);
-    --call->tries;  // Following the map is no retry.
-    if (++call->redirects > kMaxRedirects) {
-      End(call, absl::UnavailableError("no node takes the key: ownership is changing"), nullptr);
-      return;
-    }
-    // Not mended: the node is behind this client's map, or the map behind the node's past. One that
-    // forwards knows, or holds the operation until it does.
-    call->through_another = !mended || call->redirects == kMaxRedirects;
-    if (!mended && call->redirects > 1) {
-      RunAfter(Pause(call->redirects), [this, call] { Try(call); });
-    } else {
-      Try(call);
-    }
+void Dispatcher::OnEnd(Call* call, rpc::BatchEnd& end) {
+  const LinkPtr link = std::move(call->link_);
+  if (end.status.ok()) {
+    nodes_->Record(*link, true);
+    End(call, absl::OkStatus(), &end);
     return;
   }
-  if (base::HasReason(status, base::reason::kAmbiguous)) {
-    call->may_be_applied = true;
-    if (call->rule == RetryRule::kAlways) {
-      Again(call, std::move(status), /*pause=*/true);
-      return;
-    }
-  } else if (base::HasReason(status, base::reason::kNoPrimary)) {
-    Await(call, std::move(status));
-    return;
-  } else if (IsPassingRefusal(status)) {
-    call->failed_at = address;
-    // It stops, and its roles are elsewhere, or soon will be: one that forwards finds them.
-    call->through_another |= base::HasReason(status, base::reason::kDraining);
-    Again(call, std::move(status), /*pause=*/true);
+  if (end.fate == rpc::Fate::kAnswered) {
+    nodes_->Record(*link, true);
+    const bool mended = MendFrom(end.status);
+    if (RetryPolicy::IsPassingRefusal(end.status)) call->failed_at_ = link->address();
+    Follow(call, policy_.AfterRefusal(call->attempts, end.status, mended, Left(*call)));
     return;
   }
-  End(call, std::move(status), nullptr);
-}
-
-void Dispatcher::OnBroken(const CallPtr& call, const std::string& address, absl::Status status,
-                          rpc::Fate fate) {
-  const bool sent = fate == rpc::Fate::kSent;
-  switch (status.code()) {
+  switch (end.status.code()) {
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kUnimplemented:
-      nodes_->Record(address, false);
-      break;
-    case absl::StatusCode::kCancelled:
-      // The link was given up, since its node left the map: no fault of the operation.
-      if (closed()) {
-        End(call, std::move(status), nullptr);
-        return;
-      }
-      status = absl::UnavailableError("the node left the cluster");
+      nodes_->Record(*link, false);
       break;
     case absl::StatusCode::kDeadlineExceeded:
-      if (options_.timeout >= kTellingTimeout) nodes_->Record(address, false);
-      call->may_be_applied = call->may_be_applied || sent;
-      End(call, std::move(status), nullptr);
-      return;
+      if (options_.timeout >= kTellingTimeout) nodes_->Record(*link, false);
+      break;
     default:
-      End(call, std::move(status), nullptr);
-      return;
+      break;
   }
-  call->failed_at = address;
-  if (sent && call->write) call->may_be_applied = true;
-  if (sent && call->rule == RetryRule::kOnlyUnapplied) {
-    End(call, std::move(status), nullptr);
-    return;
-  }
-  // Its own node failed it: the next try takes another way.
-  call->through_another = true;
-  Again(call, std::move(status), /*pause=*/call->tries > 1);
+  call->failed_at_ = link->address();
+  Follow(call, policy_.AfterBreak(call->attempts, end.status, end.fate, closed(), Left(*call)));
 }
 
-void Dispatcher::Await(const CallPtr& call, absl::Status status) {
-  --call->tries;  // The refusal says that nothing was done, and that it will pass.
-  const absl::Duration delay = Pause(++call->waits);
-  if (Now() + delay >= call->deadline) {
-    End(call, std::move(status), nullptr);
-    return;
-  }
-  RunAfter(delay, [this, call] { Try(call); });
-}
-
-void Dispatcher::Again(const CallPtr& call, absl::Status status, bool pause) {
-  const absl::Duration delay = pause ? Pause(call->tries) : absl::ZeroDuration();
-  if (call->tries >= options_.max_attempts || Now() + delay >= call->deadline || !SpendRetry()) {
-    End(call, std::move(status), nullptr);
-    return;
-  }
-  if (delay == absl::ZeroDuration()) {
+void Dispatcher::Follow(Call* call, Decision decision) {
+  if (!decision.end.ok()) {
+    End(call, std::move(decision.end), nullptr);
+  } else if (decision.pause == absl::ZeroDuration()) {
     Try(call);
   } else {
-    RunAfter(delay, [this, call] { Try(call); });
+    RunAfter(decision.pause, [this, call] { Try(call); });
   }
 }
 
-void Dispatcher::End(const CallPtr& call, absl::Status status, v1::OperationResult* result) {
-  // What an earlier try may have done is not undone by the refusal of a later one.
-  if (!status.ok() && call->write && call->may_be_applied &&
-      status.code() != absl::StatusCode::kDeadlineExceeded &&
-      status.code() != absl::StatusCode::kCancelled &&
-      !base::HasReason(status, base::reason::kAmbiguous)) {
-    status = Ambiguous(status);
-  }
-  auto done = std::move(call->done);
-  done(std::move(status), result);
+void Dispatcher::End(Call* call, absl::Status status, rpc::BatchEnd* end) {
+  if (!status.ok()) status = RetryPolicy::Final(call->attempts, std::move(status));
+  call->Finish(std::move(status), end);
 }
 
 void Dispatcher::RunAfter(absl::Duration delay, absl::AnyInvocable<void()> task) {

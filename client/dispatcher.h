@@ -1,13 +1,8 @@
-// Sends operations where they belong, and again where that is safe.
+// Sends operations where they belong, and again where that is safe (client/retry_policy.h).
 //
 // An operation goes to its partition's primary, on a stream that refuses what is not the node's:
 // the refusal mends the route table and costs no retry. Where the owner is unknown, left alone by
 // its breaker, or has just failed this operation, it goes through another node, which forwards.
-//
-// A try that ended without being carried out may be followed by another: not sent at all, or
-// refused by the node with a typed error. One that may have been carried out is followed only where
-// that does no harm (RetryRule); else the operation ends with ABORTED, reason AMBIGUOUS. Retries
-// are limited to ClientOptions::max_attempts, and come out of a budget common to the client.
 //
 // Thread safety: all methods; Stop not from a poller or callback.
 #pragma once
@@ -16,14 +11,17 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/types/span.h"
 #include "base/mutex.h"
 #include "client/call.h"
 #include "client/include/atoll/options.h"
 #include "client/nodes.h"
-#include "client/retry_budget.h"
+#include "client/retry_policy.h"
 #include "client/route_table.h"
 
 namespace atoll::client {
@@ -32,32 +30,34 @@ class Dispatcher {
  public:
   struct Counters {
     // All relaxed: figures.
-    std::atomic<uint64_t> retries{0};
     std::atomic<uint64_t> wrong_owner{0};
     std::atomic<uint64_t> through_others{0};
   };
 
-  Dispatcher(const ClientOptions& options, Nodes* nodes, RouteTable* routes)
-      : options_(options), nodes_(nodes), routes_(routes), budget_(options.retry_budget) {}
+  Dispatcher(const ClientOptions& options, Nodes* nodes, RouteTable* routes);
 
-  void Start(CallPtr call);
+  void Start(Call* call) {
+    policy_.Earn();
+    Try(call);
+  }
 
   // The rules of retrying, for those who send by other ways (large values, many keys).
-  bool SpendRetry();
+  bool SpendRetry() { return policy_.Spend(); }
   // Where a partition's operations are to be sent; empty if that is nowhere in particular.
   std::string OwnerOf(base::PartitionId partition) const {
     return options_.route_to_owners ? routes_->AddressOf(partition) : "";
   }
+  // For putting together what goes the same way: each partition's way, nullptr where there is none.
+  // Not to be used otherwise.
+  void WaysOf(absl::Span<const base::PartitionId> partitions, const NodeLink** ways)
+      ABSL_LOCKS_EXCLUDED(ways_mu_);
+  // Before nodes of an older map are given up: nothing is to hold their links for long.
+  void ForgetWays() ABSL_LOCKS_EXCLUDED(ways_mu_);
   Nodes& nodes() { return *nodes_; }
   // Mends the routes if the error is WRONG_OWNER.
   bool MendFrom(const absl::Status& status);
-  // Whether a node that answers so has not carried the operation out, and another try may fare
-  // better.
-  static bool IsPassingRefusal(const absl::Status& status);
   // Runs it on a poller, later; at once if this was closed, so that it can end its call.
   void RunAfter(absl::Duration delay, absl::AnyInvocable<void()> task);
-  // A pause before the n-th retry (from 1), with jitter.
-  static absl::Duration Pause(int retry);
 
   // From now on operations end with CANCELLED; those that wait for a retry do at once. Those on
   // streams end by Nodes::Shutdown.
@@ -65,34 +65,40 @@ class Dispatcher {
   bool closed() const { return closed_.load(std::memory_order_acquire); }
 
   const Counters& counters() const { return counters_; }
+  uint64_t retries() const { return policy_.retries(); }
 
  private:
+  friend class Call;
+
   struct Waiting {
     absl::AnyInvocable<void()> task;
   };
+  // An owner's link, as of a version of the route table.
+  struct Way {
+    LinkPtr link;
+    uint64_t version = 0;
+  };
 
-  void Try(CallPtr call);
+  void Try(Call* call);
   // Where the next try goes; sets `forward` if that is not to the owner.
   LinkPtr Choose(Call& call, bool* forward);
-  void OnReply(const CallPtr& call, const std::string& address, rpc::BatchReply reply);
-  void OnRefused(const CallPtr& call, const std::string& address, absl::Status status);
-  void OnBroken(const CallPtr& call, const std::string& address, absl::Status status,
-                rpc::Fate fate);
-  // Another try if one is left, else the end.
-  void Again(const CallPtr& call, absl::Status status, bool pause);
-  // Tries once more after a pause, as long as the deadline allows: the partition has no primary
-  // that serves, and will have one soon. Counts neither for the budget nor for max_attempts: it
-  // costs about six small refusals a second for each caller that waits.
-  void Await(const CallPtr& call, absl::Status status);
-  void End(const CallPtr& call, absl::Status status, v1::OperationResult* result);
+  // nullptr if there is no owner, or it is to be left alone.
+  LinkPtr OwnersLink(base::PartitionId partition) ABSL_LOCKS_EXCLUDED(ways_mu_);
+  void OnEnd(Call* call, rpc::BatchEnd& end);
+  void Follow(Call* call, Decision decision);
+  void End(Call* call, absl::Status status, rpc::BatchEnd* end);
 
   const ClientOptions options_;
   Nodes* const nodes_;
   RouteTable* const routes_;
-  RetryBudget budget_;
+  RetryPolicy policy_;
   Counters counters_;
   // Release and acquire: who sees it set sees what Close did before.
   std::atomic<bool> closed_{false};
+
+  base::Mutex ways_mu_;
+  // By partition.
+  std::vector<Way> ways_ ABSL_GUARDED_BY(ways_mu_);
 
   base::Mutex mu_;
   absl::flat_hash_set<std::shared_ptr<Waiting>> waiting_ ABSL_GUARDED_BY(mu_);

@@ -36,6 +36,7 @@ Engine::Engine(const ClientOptions& options, std::unique_ptr<Nodes> nodes)
       reads_(options, &dispatcher_, &transfers_),
       watch_(nodes_.get(), [this](std::shared_ptr<const ring::PlacementMap> map) {
         if (!routes_.Apply(std::move(map))) return;
+        dispatcher_.ForgetWays();
         nodes_->SetMembers(routes_.Addresses());
         base::MutexLock lock(mu_);
         map_changed_.SignalAll();
@@ -70,59 +71,45 @@ absl::Status Engine::WaitUntilReady(absl::Time deadline) {
 }
 
 absl::Duration Engine::Deadline(absl::Duration timeout) const {
-  return base::Clock::Real().BootTime() +
-         (timeout > absl::ZeroDuration() ? timeout : options_.timeout);
+  return base::Clock::Real().BootTime() + Timeout(timeout);
 }
 
 absl::Duration Engine::StreamDeadline(absl::Duration timeout) const {
-  return base::Clock::Real().BootTime() +
-         (timeout > absl::ZeroDuration() ? timeout
-                                         : std::max(options_.stream_timeout, options_.timeout));
+  return base::Clock::Real().BootTime() + StreamTimeout(timeout);
 }
+
+thread_local bool CallbackScope::active = false;
 
 void Engine::Name(v1::RequestId* id) {
   id->set_client_id(client_id_);
   id->set_number(next_request_.fetch_add(1, std::memory_order_relaxed));
 }
 
-void Engine::Send(const v1::Operation& operation, base::PartitionId partition, RetryRule rule,
-                  absl::Duration deadline, OperationDone done) {
-  auto call = std::make_shared<Call>();
-  call->operation = rpc::EncodeOperation(operation);
-  call->partition = partition;
-  call->rule = rule;
-  call->write = true;
-  call->deadline = deadline;
-  call->done = std::move(done);
-  dispatcher_.Start(std::move(call));
-}
-
-void Engine::Set(v1::SetRequest set, std::string_view value, absl::Duration timeout,
-                 Client::Callback<WriteResult> done) {
-  const base::PartitionId partition =
-      base::PartitionOfHash(base::HashKey(set.namespace_(), set.key()));
-  if (value.size() > kMaxInlineBytes) {
-    streamed_.fetch_add(1, std::memory_order_relaxed);
-    transfers_.Set(std::move(set), std::make_shared<const std::string>(value), partition,
-                   StreamDeadline(timeout), std::move(done));
+void Engine::Set(WriteCall* call, std::string_view ns, std::string_view key, std::string_view value,
+                 const EntryOptions& options, absl::Duration timeout, bool own) {
+  if (value.size() <= kMaxInlineBytes) {
+    call->PrepareSet(ns, key, value, options, own);
+    call->deadline = Deadline(timeout);
+    dispatcher_.Start(call);
     return;
   }
-  set.set_value(value.data(), value.size());
-  v1::Operation operation;
-  *operation.mutable_set() = std::move(set);
-  Send(operation, partition, RetryRule::kOnlyUnapplied, Deadline(timeout),
-       [done = std::move(done)](absl::Status status, v1::OperationResult* result) mutable {
-         if (status.ok()) {
-           done(ToWriteResult(result->set()));
-         } else {
-           done(std::move(status));
-         }
-       });
+  streamed_.fetch_add(1, std::memory_order_relaxed);
+  v1::SetRequest set;
+  set.set_namespace_(std::string(ns));
+  set.set_key(key.data(), key.size());
+  if (options.ttl.has_value()) set.set_ttl_ms(TtlMs(*options.ttl));
+  set.set_max_idle_ms(TtlMs(options.max_idle));
+  set.set_flags(options.flags);
+  transfers_.Set(std::move(set), std::make_shared<const std::string>(value),
+                 base::PartitionOfHash(base::HashKey(ns, key)), StreamDeadline(timeout),
+                 [call](absl::StatusOr<WriteResult> result) { call->Answer(std::move(result)); });
 }
 
-void Engine::Count(bool ok, uint64_t calls) {
+void CountEnd(Engine* engine, bool ok) { engine->Count(ok); }
+
+void Engine::Count(uint64_t calls, uint64_t failures) {
   calls_.fetch_add(calls, std::memory_order_relaxed);
-  if (!ok) failures_.fetch_add(1, std::memory_order_relaxed);
+  if (failures > 0) failures_.fetch_add(failures, std::memory_order_relaxed);
 }
 
 ClientStats Engine::stats() const {
@@ -130,7 +117,7 @@ ClientStats Engine::stats() const {
   stats.calls = calls_.load(std::memory_order_relaxed);
   stats.failures = failures_.load(std::memory_order_relaxed);
   stats.collapsed = reads_.collapsed();
-  stats.retries = dispatcher_.counters().retries.load(std::memory_order_relaxed);
+  stats.retries = dispatcher_.retries();
   stats.wrong_owner = dispatcher_.counters().wrong_owner.load(std::memory_order_relaxed);
   stats.through_others = dispatcher_.counters().through_others.load(std::memory_order_relaxed);
   stats.streamed = reads_.streamed() + streamed_.load(std::memory_order_relaxed);

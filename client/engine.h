@@ -3,13 +3,13 @@
 // Thread safety: all methods; the destructor not from a callback.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -22,6 +22,7 @@
 #include "client/route_table.h"
 #include "client/topology_watch.h"
 #include "client/transfers.h"
+#include "client/write_call.h"
 
 namespace atoll::client {
 
@@ -39,26 +40,32 @@ class Engine {
   Reads& reads() { return reads_; }
   Transfers& transfers() { return transfers_; }
 
-  std::string NamespaceOr(const std::string& ns) const {
+  // Lives as long as `ns` and this.
+  std::string_view NamespaceOr(const std::string& ns) const {
     return ns.empty() ? options_.default_namespace : ns;
   }
-  // BootTime; `timeout` zero: the client's.
+  // `timeout` zero: the client's.
+  absl::Duration Timeout(absl::Duration timeout) const {
+    return timeout > absl::ZeroDuration() ? timeout : options_.timeout;
+  }
+  absl::Duration StreamTimeout(absl::Duration timeout) const {
+    return timeout > absl::ZeroDuration() ? timeout
+                                          : std::max(options_.stream_timeout, options_.timeout);
+  }
+  // The same, from now on BootTime.
   absl::Duration Deadline(absl::Duration timeout) const;
   absl::Duration StreamDeadline(absl::Duration timeout) const;
   // Names a conditional operation, so that it can be retried.
   void Name(v1::RequestId* id);
 
-  // Sends one operation on one key.
-  using OperationDone = absl::AnyInvocable<void(absl::Status, v1::OperationResult*)>;
-  void Send(const v1::Operation& operation, base::PartitionId partition, RetryRule rule,
-            absl::Duration deadline, OperationDone done);
-  // Stores an entry: in a batch, or by a stream of its own if its value is large. `set` has
-  // everything but the value.
-  void Set(v1::SetRequest set, std::string_view value, absl::Duration timeout,
-           Client::Callback<WriteResult> done);
+  // Stores an entry, in a batch, or by a stream of its own if its value is large. `call` is not
+  // prepared; `own`: what is given may be gone before the call ends.
+  void Set(WriteCall* call, std::string_view ns, std::string_view key, std::string_view value,
+           const EntryOptions& options, absl::Duration timeout, bool own);
 
   // Counts a call's end.
-  void Count(bool ok, uint64_t calls = 1);
+  void Count(bool ok) { Count(1, ok ? 0 : 1); }
+  void Count(uint64_t calls, uint64_t failures);
   ClientStats stats() const;
 
  private:

@@ -1,374 +1,411 @@
 #include "client/multi.h"
 
-#include <atomic>
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "base/status.h"
+#include "client/multi_job.h"
 #include "client/translate.h"
 #include "rpc/status.h"
+#include "rpc/wire/encode.h"
 
 namespace atoll::client {
 namespace {
 
-// A part is one operation; these keep it, and its answer, about a message long.
-constexpr size_t kMaxPartKeys = 512;
-constexpr size_t kMaxPartBytes = size_t{192} << 10;
-
-// The answers of one call, filled by many threads: each writes its own keys.
-template <typename Result>
-class Answers {
- public:
-  Answers(Engine& engine, size_t keys, Client::MultiCallback<Result> done)
-      : engine_(engine),
-        results_(keys, absl::UnknownError("not answered")),
-        done_(std::move(done)) {}
-
-  void Fill(size_t index, absl::StatusOr<Result> result) {
-    engine_.Count(result.ok());
-    results_[index] = std::move(result);
-    // Release: what is in the results; acquire by the last, who hands them out.
-    if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) Finish();
-  }
-  // The one who starts holds the call open until every key has been started.
-  void Started() {
-    if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) Finish();
-  }
-
- private:
-  void Finish() {
-    auto done = std::move(done_);
-    done(std::move(results_));
-  }
-
-  Engine& engine_;
-  Client::Results<Result> results_;
-  Client::MultiCallback<Result> done_;
-  std::atomic<size_t> left_{results_.size() + 1};
-};
-
-// Keys with one owner.
-struct Part {
-  base::PartitionId partition;  // of one of them
-  std::vector<size_t> indices;
-  size_t bytes = 0;
-};
-
-// Puts each key into a part of its owner. Keys of partitions that nobody is known to own go
-// together.
-class Split {
- public:
-  explicit Split(Dispatcher& dispatcher) : dispatcher_(dispatcher) {}
-
-  void Add(size_t index, base::PartitionId partition, size_t bytes) {
-    std::vector<Part>& parts = parts_[dispatcher_.OwnerOf(partition)];
-    if (parts.empty() || parts.back().indices.size() >= kMaxPartKeys ||
-        parts.back().bytes + bytes > kMaxPartBytes) {
-      parts.emplace_back().partition = partition;
-    }
-    parts.back().indices.push_back(index);
-    parts.back().bytes += bytes;
-  }
-
-  template <typename Visit>
-  void ForEach(Visit visit) {
-    for (auto& [owner, parts] : parts_) {
-      for (Part& part : parts) visit(std::move(part));
-    }
-  }
-
- private:
-  Dispatcher& dispatcher_;
-  absl::flat_hash_map<std::string, std::vector<Part>> parts_;
-};
-
 // Whether the keys of a part that failed so may be tried one by one.
 bool MayTryAgain(const absl::Status& status) {
-  return base::HasReason(status, base::reason::kWrongOwner) || Dispatcher::IsPassingRefusal(status);
+  return base::HasReason(status, base::reason::kWrongOwner) ||
+         RetryPolicy::IsPassingRefusal(status);
 }
 
-absl::Status CheckCount(size_t keys) {
+absl::Status Check(std::string_view ns, size_t keys) {
+  if (absl::Status bad = CheckNamespace(ns); !bad.ok()) return bad;
   if (keys <= kMaxKeysInACall) return absl::OkStatus();
   return base::InvalidArgument("keys", absl::StrCat(keys), kMaxKeysInACall);
 }
 
+absl::Status Check(const SetEntry& entry) {
+  absl::Status bad = CheckKey(entry.key);
+  if (bad.ok()) bad = CheckValue(entry.value);
+  if (bad.ok()) bad = CheckTtl(entry.ttl);
+  if (bad.ok()) bad = CheckMaxIdle(entry.max_idle);
+  return bad;
+}
+
+absl::Status ErrorOf(std::string_view bytes) {
+  google::rpc::Status message;
+  if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) ||
+      message.code() == 0) {
+    return absl::InternalError("the node answered an error that cannot be read");
+  }
+  return rpc::FromProto(message);
+}
+
+// One operation on keys of one owner. Destroys itself at its end.
 template <typename Result>
-void FailAll(size_t keys, const absl::Status& status, Client::MultiCallback<Result> done) {
-  done(Client::Results<Result>(keys, status));
-}
+class Part : public Call {
+ public:
+  Part(Answers<Result>* answers, absl::Span<const uint32_t> indices)
+      : answers_(answers), seen_(indices.size()), indices_(indices.begin(), indices.end()) {}
 
-// Walks the answers of a part: `fill(position, answer)` for each that came, `missing(position)`
-// for each that did not.
-template <typename Messages, typename Fill, typename Missing>
-void ForEachAnswer(Messages* answers, size_t keys, Fill fill, Missing missing) {
-  std::vector<bool> seen(keys, false);
-  for (auto& answer : *answers) {
-    if (answer.index() >= keys || seen[answer.index()]) continue;
-    seen[answer.index()] = true;
-    fill(answer.index(), &answer);
+ protected:
+  Engine& engine() { return answers_->engine(); }
+  size_t keys() const { return indices_.size(); }
+  uint32_t index(size_t position) const { return indices_[position]; }
+
+  // Tries a key alone; `part` is this operation.
+  virtual void One(const v1::Operation& part, size_t position) = 0;
+  // Reads the answers of an operation that was carried out; with OnResult or OnError for each.
+  virtual void Read(rpc::BatchEnd& end) = 0;
+  virtual absl::StatusOr<Result> Missing(size_t position) = 0;
+
+  void OnResult(size_t position, absl::StatusOr<Result> result) {
+    if (!seen_.First(position)) return;
+    answers_->Put(index(position), std::move(result));
+    ++put_;
   }
-  for (size_t i = 0; i < keys; ++i) {
-    if (!seen[i]) missing(i);
-  }
-}
-
-struct GetJob : std::enable_shared_from_this<GetJob> {
-  GetJob(Engine& engine_, size_t count, Client::MultiCallback<GetResult> done)
-      : engine(engine_), answers(engine_, count, std::move(done)) {}
-
-  void One(size_t index) {
-    ReadRequest request{.ns = ns,
-                        .key = keys[index],
-                        .consistency = consistency,
-                        .deadline = deadline,
-                        .stream_deadline = stream_deadline};
-    engine.reads().Get(std::move(request),
-                       [job = shared_from_this(), index](absl::StatusOr<GetResult> result) {
-                         job->answers.Fill(index, std::move(result));
-                       });
-  }
-
-  Engine& engine;
-  std::string ns;
-  std::vector<std::string> keys;
-  Consistency consistency = Consistency::kStrict;
-  absl::Duration deadline;
-  absl::Duration stream_deadline;
-  Answers<GetResult> answers;
-};
-
-void OnGetPart(const std::shared_ptr<GetJob>& job, const Part& part, const absl::Status& status,
-               v1::OperationResult* result) {
-  if (!status.ok()) {
-    const bool again = MayTryAgain(status);
-    for (const size_t index : part.indices) {
-      again ? job->One(index) : job->answers.Fill(index, status);
+  void OnError(size_t position, const absl::Status& error) {
+    if (!seen_.First(position)) return;
+    engine().dispatcher().MendFrom(error);
+    if (MayTryAgain(error)) {
+      Again(position);
+    } else {
+      answers_->Put(index(position), error);
+      ++put_;
     }
-    return;
   }
-  ForEachAnswer(
-      result->mutable_multi_get()->mutable_results(), part.indices.size(),
-      [&](size_t position, v1::MultiGetResult* answer) {
-        const size_t index = part.indices[position];
-        if (answer->has_error()) {
-          const absl::Status error = rpc::FromProto(answer->error());
-          job->engine.dispatcher().MendFrom(error);
-          MayTryAgain(error) ? job->One(index) : job->answers.Fill(index, error);
-        } else if (answer->result().outcome() == v1::OUTCOME_USE_STREAM) {
-          job->One(index);
-        } else {
-          job->answers.Fill(index, ToGetResult(answer->mutable_result()));
-        }
-      },
-      [&](size_t position) { job->One(part.indices[position]); });
-}
+  void Again(size_t position) { again_.push_back(position); }
 
-// Writes of many keys: what MultiSet and MultiDelete have in common.
-struct WriteJob {
-  WriteJob(Engine& engine_, size_t count, Client::MultiCallback<WriteResult> done)
-      : engine(engine_), answers(engine_, count, std::move(done)) {}
+  Answers<Result>* const answers_;
+  Seen seen_;
 
-  // Tries one key alone.
-  std::function<void(size_t index)> one;
-  Engine& engine;
-  Answers<WriteResult> answers;
-};
-
-template <typename Messages>
-void OnWritePart(const std::shared_ptr<WriteJob>& job, const Part& part, const absl::Status& status,
-                 Messages* messages) {
-  if (!status.ok()) {
-    // The dispatcher says AMBIGUOUS where the part may have been carried out.
-    const bool again = MayTryAgain(status);
-    for (const size_t index : part.indices) {
-      again ? job->one(index) : job->answers.Fill(index, status);
-    }
-    return;
-  }
-  ForEachAnswer(
-      messages, part.indices.size(),
-      [&](size_t position, auto* answer) {
-        const size_t index = part.indices[position];
-        if (answer->has_error()) {
-          const absl::Status error = rpc::FromProto(answer->error());
-          job->engine.dispatcher().MendFrom(error);
-          MayTryAgain(error) ? job->one(index) : job->answers.Fill(index, error);
-        } else {
-          job->answers.Fill(index, ToWriteResult(answer->result()));
-        }
-      },
-      [&](size_t position) {
-        job->answers.Fill(part.indices[position],
-                          absl::InternalError("the node left the key unanswered"));
+ private:
+  void Finish(absl::Status status, rpc::BatchEnd* end) final {
+    const std::unique_ptr<Part> self(this);
+    if (status.ok()) {
+      Read(*end);
+      seen_.ForEachMissing([this](size_t position) {
+        absl::StatusOr<Result> result = Missing(position);
+        if (absl::IsUnavailable(result.status())) return Again(position);
+        answers_->Put(index(position), std::move(result));
+        ++put_;
       });
+    } else if (MayTryAgain(status)) {
+      // The dispatcher says AMBIGUOUS where the part may have been carried out.
+      for (size_t i = 0; i < keys(); ++i) Again(i);
+    } else {
+      for (size_t i = 0; i < keys(); ++i) answers_->Put(index(i), status);
+      put_ = keys();
+    }
+    if (!again_.empty()) {
+      // What is asked for is read from what was sent: nothing else keeps it.
+      v1::Operation part;
+      part.ParseFromArray(head.data(), static_cast<int>(head.size()));
+      for (const size_t position : again_) One(part, position);
+    }
+    // Last: the answers may be gone then.
+    if (put_ > 0) answers_->Filled(put_);
+  }
+
+  const std::vector<uint32_t> indices_;
+  std::vector<size_t> again_;
+  size_t put_ = 0;
+};
+
+// Takes room in the call's bytes for a body of `message` bytes, which `write(out)` writes.
+template <typename Write>
+void FillBody(Call& call, wire::Kind kind, size_t message, Write write) {
+  const size_t body = wire::BodySize(message);
+  uint8_t* const start = call.bytes.Take(body);
+  write(wire::WriteBodyHead(kind, message, start));
+  call.head = {reinterpret_cast<const char*>(start), body};
+}
+
+class GetPart final : public Part<GetResult> {
+ public:
+  using Part::Part;
+
+  void Prepare(std::string_view ns, absl::Span<const std::string_view> keys_of_call,
+               Consistency consistency, absl::Duration stream_deadline) {
+    stream_deadline_ = stream_deadline;
+    wire::MultiGetRequest get;
+    std::vector<std::string_view> mine(keys());
+    for (size_t i = 0; i < keys(); ++i) mine[i] = keys_of_call[index(i)];
+    get.ns = WireNamespace(ns);
+    get.keys = mine;
+    get.count = mine.size();
+    get.consistency = consistency == Consistency::kBounded ? v1::CONSISTENCY_BOUNDED : 0;
+    FillBody(*this, wire::Kind::kMultiGet, wire::Size(get),
+             [&get](uint8_t* out) { wire::Write(get, out); });
+  }
+
+ private:
+  void Read(rpc::BatchEnd& end) override {
+    if (end.result == nullptr) {
+      for (v1::MultiGetResult& item : *end.message->mutable_multi_get()->mutable_results()) {
+        if (item.has_error()) {
+          OnError(item.index(), rpc::FromProto(item.error()));
+        } else if (item.result().outcome() == v1::OUTCOME_USE_STREAM) {
+          if (seen_.First(item.index())) Again(item.index());
+        } else {
+          OnResult(item.index(), ToGetResult(item.mutable_result()));
+        }
+      }
+      return;
+    }
+    for (const wire::MultiGetItem& item : end.result->multi_get) {
+      if (item.has_error) {
+        OnError(item.index, ErrorOf(item.error));
+      } else if (item.result.outcome == v1::OUTCOME_USE_STREAM) {
+        if (seen_.First(item.index)) Again(item.index);
+      } else {
+        OnResult(item.index, ToGetResult(item.result, *end.values));
+      }
+    }
+  }
+
+  // A read left unanswered is tried again.
+  absl::StatusOr<GetResult> Missing(size_t /*position*/) override {
+    return absl::UnavailableError("unanswered");
+  }
+
+  void One(const v1::Operation& part, size_t position) override {
+    const v1::MultiGetRequest& get = part.multi_get();
+    auto* const call = new Async<ReadCall>(
+        nullptr, [answers = answers_, at = index(position)](absl::StatusOr<GetResult> result) {
+          answers->Fill(at, std::move(result));
+        });
+    call->Prepare(
+        {.ns = get.namespace_().empty() ? "default" : get.namespace_(),
+         .key = get.keys(static_cast<int>(position)),
+         .consistency = get.consistency() == v1::CONSISTENCY_BOUNDED ? Consistency::kBounded
+                                                                     : Consistency::kStrict,
+         .deadline = deadline,
+         .stream_deadline = stream_deadline_},
+        /*own=*/true);
+    engine().reads().Get(call);
+  }
+
+  absl::Duration stream_deadline_;
+};
+
+// What sets and deletes have in common.
+class WritePart : public Part<WriteResult> {
+ public:
+  using Part::Part;
+
+ protected:
+  template <typename Items>
+  void ReadMessage(const Items& items) {
+    for (const auto& item : items) {
+      if (item.has_error()) {
+        OnError(item.index(), rpc::FromProto(item.error()));
+      } else {
+        OnResult(item.index(), ToWriteResult(item.result()));
+      }
+    }
+  }
+
+  WriteCall* NewCall(size_t position) {
+    return new Async<WriteCall>(
+        nullptr, [answers = answers_, at = index(position)](absl::StatusOr<WriteResult> result) {
+          answers->Fill(at, std::move(result));
+        });
+  }
+
+ private:
+  absl::StatusOr<WriteResult> Missing(size_t /*position*/) override {
+    return absl::InternalError("the node left the key unanswered");
+  }
+};
+
+class SetPart final : public WritePart {
+ public:
+  using WritePart::WritePart;
+
+  void Prepare(std::string_view ns, absl::Span<const SetEntry> entries, absl::Duration timeout) {
+    timeout_ = timeout;
+    wire::MultiSetRequest set;
+    std::vector<wire::Entry> mine(keys());
+    for (size_t i = 0; i < keys(); ++i) {
+      const SetEntry& entry = entries[index(i)];
+      mine[i].key = entry.key;
+      mine[i].value.bytes = entry.value;
+      if (entry.ttl.has_value()) mine[i].ttl_ms = TtlMs(*entry.ttl);
+      mine[i].max_idle_ms = TtlMs(entry.max_idle);
+      mine[i].flags = entry.flags;
+    }
+    set.ns = WireNamespace(ns);
+    set.entries = mine;
+    set.count = mine.size();
+    FillBody(*this, wire::Kind::kMultiSet, wire::Size(set),
+             [&set](uint8_t* out) { wire::Write(set, out); });
+  }
+
+ private:
+  void Read(rpc::BatchEnd& end) override {
+    if (end.result == nullptr) return ReadMessage(end.message->multi_set().results());
+    for (const wire::MultiSetItem& item : end.result->multi_set) {
+      if (item.has_error) {
+        OnError(item.index, ErrorOf(item.error));
+      } else {
+        OnResult(item.index, ToWriteResult(item.result));
+      }
+    }
+  }
+
+  void One(const v1::Operation& part, size_t position) override {
+    const v1::MultiSetRequest& set = part.multi_set();
+    const v1::MultiSetEntry& entry = set.entries(static_cast<int>(position));
+    EntryOptions options{.max_idle = absl::Milliseconds(entry.max_idle_ms()),
+                         .flags = entry.flags()};
+    if (entry.has_ttl_ms()) options.ttl = absl::Milliseconds(entry.ttl_ms());
+    engine().Set(NewCall(position), set.namespace_().empty() ? "default" : set.namespace_(),
+                 entry.key(), entry.value(), options, timeout_, /*own=*/true);
+  }
+
+  absl::Duration timeout_;
+};
+
+class DeletePart final : public WritePart {
+ public:
+  using WritePart::WritePart;
+
+  void Prepare(std::string_view ns, absl::Span<const std::string_view> keys_of_call) {
+    v1::Operation operation;
+    v1::MultiDeleteRequest* const del = operation.mutable_multi_delete();
+    del->set_namespace_(std::string(ns));
+    for (size_t i = 0; i < keys(); ++i) {
+      const std::string_view key = keys_of_call[index(i)];
+      del->add_keys(key.data(), key.size());
+    }
+    const size_t size = operation.ByteSizeLong();
+    uint8_t* const start = bytes.Take(size);
+    operation.SerializeWithCachedSizesToArray(start);
+    head = {reinterpret_cast<const char*>(start), size};
+  }
+
+ private:
+  void Read(rpc::BatchEnd& end) override {
+    v1::OperationResult own;
+    ReadMessage(MessageOf(end, own).multi_delete().results());
+  }
+
+  void One(const v1::Operation& part, size_t position) override {
+    const v1::MultiDeleteRequest& del = part.multi_delete();
+    WriteCall* const call = NewCall(position);
+    call->PrepareDelete(del.namespace_(), del.keys(static_cast<int>(position)));
+    call->deadline = deadline;
+    engine().dispatcher().Start(call);
+  }
+};
+
+// Starts a part: `prepare(part)` fills it.
+template <typename PartOf, typename Result, typename Prepare>
+void StartPart(Answers<Result>* answers, base::PartitionId partition,
+               absl::Span<const uint32_t> indices, absl::Duration deadline, bool blocking,
+               Prepare prepare) {
+  auto* const part = new PartOf(answers, indices);
+  part->partition = partition;
+  part->deadline = deadline;
+  part->blocking = blocking;
+  prepare(*part);
+  answers->engine().dispatcher().Start(part);
 }
 
 }  // namespace
 
 void MultiGet(Engine& engine, absl::Span<const std::string_view> keys,
-              const MultiGetOptions& options, Client::MultiCallback<GetResult> done) {
-  const std::string ns = engine.NamespaceOr(options.ns);
-  absl::Status valid = CheckNamespace(ns);
-  if (valid.ok()) valid = CheckCount(keys.size());
-  if (!valid.ok()) return FailAll(keys.size(), valid, std::move(done));
-
-  auto job = std::make_shared<GetJob>(engine, keys.size(), std::move(done));
-  job->ns = ns;
-  job->keys.assign(keys.begin(), keys.end());
-  job->consistency = options.consistency;
-  job->deadline = engine.Deadline(options.timeout);
-  job->stream_deadline = engine.StreamDeadline(options.timeout);
-  Split split(engine.dispatcher());
+              const MultiGetOptions& options, bool blocking,
+              Client::MultiCallback<GetResult> done) {
+  const std::string_view ns = engine.NamespaceOr(options.ns);
+  if (absl::Status bad = Check(ns, keys.size()); !bad.ok()) {
+    return done(Client::Results<GetResult>(keys.size(), bad));
+  }
+  auto* const answers = new Answers<GetResult>(engine, keys.size(), std::move(done));
+  Split split(keys.size());
   for (size_t i = 0; i < keys.size(); ++i) {
     if (absl::Status bad = CheckKey(keys[i]); !bad.ok()) {
-      job->answers.Fill(i, bad);
-      continue;
+      answers->Fill(i, bad);
+    } else {
+      split.Add(i, base::PartitionOfHash(base::HashKey(ns, keys[i])), keys[i].size() + 8);
     }
-    split.Add(i, base::PartitionOfHash(base::HashKey(ns, keys[i])), keys[i].size() + 8);
   }
-  split.ForEach([&](Part part) {
-    v1::Operation operation;
-    v1::MultiGetRequest* get = operation.mutable_multi_get();
-    get->set_namespace_(ns);
-    get->set_consistency(options.consistency == Consistency::kBounded ? v1::CONSISTENCY_BOUNDED
-                                                                      : v1::CONSISTENCY_STRICT);
-    for (const size_t index : part.indices) get->add_keys(job->keys[index]);
-    auto call = std::make_shared<Call>();
-    call->operation = rpc::EncodeOperation(operation);
-    call->partition = part.partition;
-    call->deadline = job->deadline;
-    call->done = [job, part = std::move(part)](absl::Status status, v1::OperationResult* result) {
-      OnGetPart(job, part, status, result);
-    };
-    engine.dispatcher().Start(std::move(call));
+  const absl::Duration deadline = engine.Deadline(options.timeout);
+  const absl::Duration stream_deadline = engine.StreamDeadline(options.timeout);
+  split.ForEach(engine.dispatcher(), [&](base::PartitionId partition, auto indices) {
+    StartPart<GetPart>(answers, partition, indices, deadline, blocking, [&](GetPart& part) {
+      part.Prepare(ns, keys, options.consistency, stream_deadline);
+    });
   });
-  job->answers.Started();
+  answers->Filled(0);
 }
 
 void MultiSet(Engine& engine, absl::Span<const SetEntry> entries, const CallOptions& options,
-              Client::MultiCallback<WriteResult> done) {
-  const std::string ns = engine.NamespaceOr(options.ns);
-  absl::Status valid = CheckNamespace(ns);
-  if (valid.ok()) valid = CheckCount(entries.size());
-  if (!valid.ok()) return FailAll(entries.size(), valid, std::move(done));
-
-  // The messages of single sets hold what the parts are made of, and what a fallback needs.
-  auto sets = std::make_shared<std::vector<v1::SetRequest>>(entries.size());
-  auto job = std::make_shared<WriteJob>(engine, entries.size(), std::move(done));
-  const absl::Duration timeout = options.timeout;
-  job->one = [weak = std::weak_ptr(job), sets, timeout](size_t index) {
-    const std::shared_ptr<WriteJob> held = weak.lock();
-    v1::SetRequest set = (*sets)[index];
-    const std::string value = std::move(*set.mutable_value());
-    set.clear_value();
-    held->engine.Set(std::move(set), value, timeout,
-                     [held, index](absl::StatusOr<WriteResult> result) {
-                       held->answers.Fill(index, std::move(result));
-                     });
-  };
-  Split split(engine.dispatcher());
+              bool blocking, Client::MultiCallback<WriteResult> done) {
+  const std::string_view ns = engine.NamespaceOr(options.ns);
+  if (absl::Status bad = Check(ns, entries.size()); !bad.ok()) {
+    return done(Client::Results<WriteResult>(entries.size(), bad));
+  }
+  auto* const answers = new Answers<WriteResult>(engine, entries.size(), std::move(done));
+  Split split(entries.size());
   for (size_t i = 0; i < entries.size(); ++i) {
     const SetEntry& entry = entries[i];
-    absl::Status bad = CheckKey(entry.key);
-    if (bad.ok()) bad = CheckValue(entry.value);
-    if (bad.ok()) bad = CheckTtl(entry.ttl);
-    if (bad.ok()) bad = CheckMaxIdle(entry.max_idle);
-    if (!bad.ok()) {
-      job->answers.Fill(i, bad);
-      continue;
-    }
-    v1::SetRequest& set = (*sets)[i];
-    set.set_namespace_(ns);
-    set.set_key(entry.key.data(), entry.key.size());
-    set.set_value(entry.value.data(), entry.value.size());
-    if (entry.ttl.has_value()) set.set_ttl_ms(TtlMs(*entry.ttl));
-    set.set_max_idle_ms(TtlMs(entry.max_idle));
-    set.set_flags(entry.flags);
-    if (entry.value.size() > kMaxInlineBytes) {
-      job->one(i);
+    if (absl::Status bad = Check(entry); !bad.ok()) {
+      answers->Fill(i, bad);
+    } else if (entry.value.size() > kMaxInlineBytes) {
+      auto* const call =
+          new Async<WriteCall>(nullptr, [answers, i](absl::StatusOr<WriteResult> result) {
+            answers->Fill(i, std::move(result));
+          });
+      engine.Set(call, ns, entry.key, entry.value,
+                 {.ttl = entry.ttl, .max_idle = entry.max_idle, .flags = entry.flags},
+                 options.timeout, /*own=*/true);
     } else {
       split.Add(i, base::PartitionOfHash(base::HashKey(ns, entry.key)),
                 entry.key.size() + entry.value.size() + 32);
     }
   }
-  split.ForEach([&](Part part) {
-    v1::Operation operation;
-    v1::MultiSetRequest* message = operation.mutable_multi_set();
-    message->set_namespace_(ns);
-    for (const size_t index : part.indices) {
-      const v1::SetRequest& set = (*sets)[index];
-      v1::MultiSetEntry* entry = message->add_entries();
-      entry->set_key(set.key());
-      entry->set_value(set.value());
-      if (set.has_ttl_ms()) entry->set_ttl_ms(set.ttl_ms());
-      entry->set_max_idle_ms(set.max_idle_ms());
-      entry->set_flags(set.flags());
-    }
-    const base::PartitionId partition = part.partition;
-    engine.Send(operation, partition, RetryRule::kOnlyUnapplied, engine.Deadline(timeout),
-                [job, part = std::move(part)](absl::Status status, v1::OperationResult* result) {
-                  OnWritePart(
-                      job, part, status,
-                      status.ok() ? result->mutable_multi_set()->mutable_results() : nullptr);
-                });
+  const absl::Duration deadline = engine.Deadline(options.timeout);
+  split.ForEach(engine.dispatcher(), [&](base::PartitionId partition, auto indices) {
+    StartPart<SetPart>(answers, partition, indices, deadline, blocking, [&](SetPart& part) {
+      part.attempts.rule = RetryRule::kOnlyUnapplied;
+      part.attempts.write = true;
+      part.Prepare(ns, entries, options.timeout);
+    });
   });
-  job->answers.Started();
+  answers->Filled(0);
 }
 
 void MultiDelete(Engine& engine, absl::Span<const std::string_view> keys,
-                 const CallOptions& options, Client::MultiCallback<WriteResult> done) {
-  const std::string ns = engine.NamespaceOr(options.ns);
-  absl::Status valid = CheckNamespace(ns);
-  if (valid.ok()) valid = CheckCount(keys.size());
-  if (!valid.ok()) return FailAll(keys.size(), valid, std::move(done));
-
-  auto copies = std::make_shared<std::vector<std::string>>(keys.begin(), keys.end());
-  auto job = std::make_shared<WriteJob>(engine, keys.size(), std::move(done));
-  const absl::Duration deadline = engine.Deadline(options.timeout);
-  job->one = [weak = std::weak_ptr(job), copies, ns, deadline](size_t index) {
-    const std::shared_ptr<WriteJob> held = weak.lock();
-    v1::Operation operation;
-    operation.mutable_delete_()->set_namespace_(ns);
-    operation.mutable_delete_()->set_key((*copies)[index]);
-    held->engine.Send(operation, base::PartitionOfHash(base::HashKey(ns, (*copies)[index])),
-                      RetryRule::kOnlyUnapplied, deadline,
-                      [held, index](absl::Status status, v1::OperationResult* result) {
-                        if (status.ok()) {
-                          held->answers.Fill(index, ToWriteResult(result->delete_()));
-                        } else {
-                          held->answers.Fill(index, std::move(status));
-                        }
-                      });
-  };
-  Split split(engine.dispatcher());
+                 const CallOptions& options, bool blocking,
+                 Client::MultiCallback<WriteResult> done) {
+  const std::string_view ns = engine.NamespaceOr(options.ns);
+  if (absl::Status bad = Check(ns, keys.size()); !bad.ok()) {
+    return done(Client::Results<WriteResult>(keys.size(), bad));
+  }
+  auto* const answers = new Answers<WriteResult>(engine, keys.size(), std::move(done));
+  Split split(keys.size());
   for (size_t i = 0; i < keys.size(); ++i) {
     if (absl::Status bad = CheckKey(keys[i]); !bad.ok()) {
-      job->answers.Fill(i, bad);
+      answers->Fill(i, bad);
     } else {
       split.Add(i, base::PartitionOfHash(base::HashKey(ns, keys[i])), keys[i].size() + 8);
     }
   }
-  split.ForEach([&](Part part) {
-    v1::Operation operation;
-    operation.mutable_multi_delete()->set_namespace_(ns);
-    for (const size_t index : part.indices) {
-      operation.mutable_multi_delete()->add_keys((*copies)[index]);
-    }
-    const base::PartitionId partition = part.partition;
-    engine.Send(operation, partition, RetryRule::kOnlyUnapplied, deadline,
-                [job, part = std::move(part)](absl::Status status, v1::OperationResult* result) {
-                  OnWritePart(
-                      job, part, status,
-                      status.ok() ? result->mutable_multi_delete()->mutable_results() : nullptr);
-                });
+  const absl::Duration deadline = engine.Deadline(options.timeout);
+  split.ForEach(engine.dispatcher(), [&](base::PartitionId partition, auto indices) {
+    StartPart<DeletePart>(answers, partition, indices, deadline, blocking, [&](DeletePart& part) {
+      part.attempts.rule = RetryRule::kOnlyUnapplied;
+      part.attempts.write = true;
+      part.Prepare(ns, keys);
+    });
   });
-  job->answers.Started();
+  answers->Filled(0);
 }
 
 }  // namespace atoll::client

@@ -1,8 +1,8 @@
 // Calls on many keys: split by owner, one operation for each part, and an answer for each key.
 //
-// A part that fails falls back to single operations on its keys where that is safe, each with its
-// own retries; so the rules of failure exist once, in the dispatcher, and a dead node fails its own
-// keys only.
+// A part is encoded as it is, straight from what the caller gave. One that fails falls back to
+// single operations on its keys where that is safe, each with its own retries; so the rules of
+// failure exist once, in the dispatcher, and a dead node fails its own keys only.
 #pragma once
 
 #include <string_view>
@@ -13,11 +13,13 @@
 
 namespace atoll::client {
 
+// `blocking`: the caller waits for the answers.
 void MultiGet(Engine& engine, absl::Span<const std::string_view> keys,
-              const MultiGetOptions& options, Client::MultiCallback<GetResult> done);
+              const MultiGetOptions& options, bool blocking, Client::MultiCallback<GetResult> done);
 void MultiSet(Engine& engine, absl::Span<const SetEntry> entries, const CallOptions& options,
-              Client::MultiCallback<WriteResult> done);
+              bool blocking, Client::MultiCallback<WriteResult> done);
 void MultiDelete(Engine& engine, absl::Span<const std::string_view> keys,
-                 const CallOptions& options, Client::MultiCallback<WriteResult> done);
+                 const CallOptions& options, bool blocking,
+                 Client::MultiCallback<WriteResult> done);
 
 }  // namespace atoll::client

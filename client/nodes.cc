@@ -46,6 +46,7 @@ NodeLink::NodeLink(std::string address, IoThread* io,
   rpc::BatchStreamOptions stream;
   stream.max_operations = options.max_queued_operations;
   stream.max_bytes = options.max_queued_bytes;
+  stream.paced = true;
   const std::shared_ptr<grpc::Channel> channel = Connect(address_, credentials_, server_name_);
   direct_ = std::make_unique<rpc::BatchStream>(channel, queue(), timers(), stream);
   stream.refuse_wrong_owner = false;
@@ -88,6 +89,7 @@ LinkPtr Nodes::LinkLocked(const std::string& address) {
   if (link == nullptr) {
     link = std::make_shared<NodeLink>(address, &io(next_io_++), credentials_,
                                       options_.credentials.server_name, options_);
+    link->troubled_.store(breakers_.Knows(address), std::memory_order_relaxed);
   }
   return link;
 }
@@ -131,6 +133,9 @@ LinkPtr Nodes::AnyLink(const std::string& avoid) {
 void Nodes::Record(const std::string& address, bool ok) {
   base::MutexLock lock(mu_);
   breakers_.Record(address, ok, base::Clock::Real().BootTime(), AskableLocked().size());
+  const auto link = links_.find(address);
+  if (link == links_.end()) return;
+  link->second->troubled_.store(breakers_.Knows(address), std::memory_order_relaxed);
 }
 
 void Nodes::SetMembers(std::vector<std::string> addresses) {
@@ -149,6 +154,7 @@ void Nodes::SetMembers(std::vector<std::string> addresses) {
         continue;
       }
       breakers_.Forget(link->first);
+      link->second->troubled_.store(true, std::memory_order_relaxed);
       given_up.push_back(link->second);
       retired_.push_back(std::move(link->second));
       links_.erase(link++);

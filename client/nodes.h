@@ -4,6 +4,7 @@
 // Thread safety: all methods; Stop not from a poller.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -55,11 +56,18 @@ class NodeLink {
   rpc::BatchStream& forwarding() { return *forwarding_; }
   // A second connection, on which large values do not hold up small ones.
   std::shared_ptr<grpc::Channel> bulk() ABSL_LOCKS_EXCLUDED(mu_);
+  // Whether it may be used as it was before, without asking Nodes: it was not given up, and its
+  // breaker knows of no error.
+  bool untroubled() const { return !troubled_.load(std::memory_order_relaxed); }
   grpc::CompletionQueue* queue() const;
   rpc::Timers* timers() const { return io_->timers.get(); }
 
  private:
+  friend class Nodes;
+
   const std::string address_;
+  // Written under Nodes' lock. Relaxed: who misses a change finds out by an error.
+  std::atomic<bool> troubled_{false};
   IoThread* const io_;
   const std::shared_ptr<grpc::ChannelCredentials> credentials_;
   const std::string server_name_;
@@ -85,7 +93,11 @@ class Nodes {
   // A node to send an operation through that its owner cannot be sent: another one than `avoid`
   // where there is another. nullptr after Shutdown.
   LinkPtr AnyLink(const std::string& avoid) ABSL_LOCKS_EXCLUDED(mu_);
+  // How an operation fared at a node.
   void Record(const std::string& address, bool ok) ABSL_LOCKS_EXCLUDED(mu_);
+  void Record(NodeLink& link, bool ok) ABSL_LOCKS_EXCLUDED(mu_) {
+    if (!ok || !link.untroubled()) Record(link.address(), ok);
+  }
 
   // The nodes of the newest map: links to others are given up, but for the endpoints'.
   void SetMembers(std::vector<std::string> addresses) ABSL_LOCKS_EXCLUDED(mu_);

@@ -1,6 +1,7 @@
 #include "client/reads.h"
 
-#include <string>
+#include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "atoll/v1/cache.pb.h"
@@ -8,124 +9,171 @@
 #include "base/hash.h"
 #include "client/translate.h"
 #include "rpc/timers.h"
+#include "rpc/value_block.h"
+#include "rpc/wire/encode.h"
 
 namespace atoll::client {
 namespace {
 
 absl::Duration Now() { return base::Clock::Real().BootTime(); }
 
-v1::GetRequest ToMessage(const ReadRequest& request) {
-  v1::GetRequest message;
-  message.set_namespace_(request.ns);
-  message.set_key(request.key);
-  message.set_consistency(request.consistency == Consistency::kBounded ? v1::CONSISTENCY_BOUNDED
-                                                                       : v1::CONSISTENCY_STRICT);
-  message.set_if_version_not(request.if_version_not);
-  message.set_metadata_only(request.metadata_only);
-  return message;
-}
-
 }  // namespace
 
-void Reads::Get(ReadRequest request, Callback done) {
-  // What asks for other than the value is not for sharing.
-  if (!options_.collapse_reads || request.if_version_not != 0 || request.metadata_only) {
-    Send(request, nullptr, std::move(done));
-    return;
+void ReadCall::Prepare(const Request& request, bool own) {
+  request_ = request;
+  wire::GetRequest get;
+  get.ns = WireNamespace(request.ns);
+  get.key = request.key;
+  get.consistency =
+      request.consistency == Consistency::kBounded ? v1::CONSISTENCY_BOUNDED : 0;  // 0: strict
+  get.if_version_not = request.if_version_not;
+  get.metadata_only = request.metadata_only;
+  const size_t message = wire::Size(get);
+  const size_t body = wire::BodySize(message);
+  uint8_t* const start = bytes.Take(own ? body + request.ns.size() + request.key.size() : body);
+  uint8_t* end = wire::Write(get, wire::WriteBodyHead(wire::Kind::kGet, message, start));
+  head = {reinterpret_cast<const char*>(start), static_cast<size_t>(end - start)};
+  if (own) {
+    const auto keep = [&end](std::string_view* view) {
+      const char* const kept = reinterpret_cast<const char*>(end);
+      if (!view->empty()) std::memcpy(end, view->data(), view->size());
+      end += view->size();
+      *view = {kept, view->size()};
+    };
+    keep(&request_.ns);
+    keep(&request_.key);
   }
-  auto waiter = std::make_shared<Waiter>();
-  waiter->request = std::move(request);
-  waiter->done = std::move(done);
-  Board(std::move(waiter));
+  flight_key.hash = base::HashKey(request_.ns, request_.key);
+  flight_key.bounded = request_.consistency == Consistency::kBounded;
+  flight_key.ns = request_.ns;
+  flight_key.key = request_.key;
+  expires = request_.stream_deadline;
+  partition = base::PartitionOfHash(flight_key.hash);
+  deadline = request_.deadline;
 }
 
-void Reads::Board(WaiterPtr waiter) {
-  const ReadRequest& request = waiter->request;
-  const FlightKey key{request.ns, request.key, request.consistency};
-  const absl::Duration deadline = request.deadline;
-  const absl::Duration stream_deadline = request.stream_deadline;
-  const bool lead = request.consistency == Consistency::kBounded ? flights_.BoardAny(key, waiter)
-                                                                 : flights_.Board(key, waiter);
-  if (lead) {
-    Launch(key, deadline, stream_deadline, GetResult());
+void ReadCall::Finish(absl::Status status, rpc::BatchEnd* end) {
+  reads_->OnEnd(this, std::move(status), end);
+}
+
+// Leads those who came while a flight was in the air; nobody's own call.
+class Reads::FollowUp final : public ReadCall {
+ public:
+  void Answer(absl::StatusOr<GetResult> /*result*/) override { delete this; }
+  // What the flight before it read, if that was a value.
+  GetResult previous;
+};
+
+void Reads::Get(ReadCall* call) {
+  call->reads_ = this;
+  const ReadCall::Request& request = call->request_;
+  // What asks for other than the value is not for sharing.
+  if (collapse_ && request.if_version_not == 0 && !request.metadata_only) {
+    Board(call);
+  } else {
+    dispatcher_->Start(call);
+  }
+}
+
+void Reads::Board(ReadCall* call) {
+  call->tells_departure = call->in_flight_ = true;
+  const absl::Duration expires = call->expires;
+  // Not touched any more where it does not lead: it may be answered already.
+  if (flights_.Board(call)) {
+    dispatcher_->Start(call);
     return;
   }
   collapsed_.fetch_add(1, std::memory_order_relaxed);
-  // Others' requests have others' deadlines.
-  waiter->timer = Timers().At(stream_deadline, [weak = std::weak_ptr(waiter)] {
-    if (const WaiterPtr waiting = weak.lock()) {
-      waiting->End(absl::DeadlineExceededError("waiting for an identical read under way"));
+  ScheduleExpiry(expires);
+}
+
+void Reads::OnEnd(ReadCall* call, absl::Status status, rpc::BatchEnd* end) {
+  if (!status.ok()) return Land(call, std::move(status));
+  absl::StatusOr<GetResult> result;
+  const int outcome =
+      end->result != nullptr ? end->result->get.outcome : end->message->get().outcome();
+  if (outcome == v1::OUTCOME_USE_STREAM) {
+    streamed_.fetch_add(1, std::memory_order_relaxed);
+    v1::GetRequest get;
+    get.set_namespace_(std::string(call->request_.ns));
+    get.set_key(std::string(call->request_.key));
+    get.set_consistency(call->flight_key.bounded ? v1::CONSISTENCY_BOUNDED
+                                                 : v1::CONSISTENCY_STRICT);
+    get.set_if_version_not(call->request_.if_version_not);
+    transfers_->Get(
+        std::move(get), call->partition, call->request_.stream_deadline,
+        [this, call](absl::StatusOr<GetResult> fetched) { Land(call, std::move(fetched)); });
+    return;
+  }
+  Land(call, end->result != nullptr ? ToGetResult(end->result->get, *end->values)
+                                    : ToGetResult(end->message->mutable_get()));
+}
+
+void Reads::Land(ReadCall* leader, absl::StatusOr<GetResult> result) {
+  if (!leader->in_flight_) {
+    leader->Answer(std::move(result));
+    return;
+  }
+  if (leader->follows_up_ && result.ok() && result->outcome == Outcome::kUnchanged) {
+    result->outcome = Outcome::kOk;
+    result->value = static_cast<FollowUp*>(leader)->previous.value;
+  }
+  FollowUp* next = nullptr;
+  FlightList landed = flights_.Land(leader, [&](const FlightList& waiting) {
+    next = new FollowUp;
+    ReadCall::Request request = leader->request_;
+    request.if_version_not = 0;
+    if (result.ok()) {
+      next->previous = *result;
+      if (result->outcome == Outcome::kOk) request.if_version_not = result->version;
     }
+    // As long as the most patient of them waits.
+    request.deadline = request.stream_deadline = -absl::InfiniteDuration();
+    waiting.ForEach([&request](FlightRead* read) {
+      const ReadCall::Request& one = static_cast<ReadCall*>(read)->request_;
+      request.deadline = std::max(request.deadline, one.deadline);
+      request.stream_deadline = std::max(request.stream_deadline, one.stream_deadline);
+    });
+    next->Prepare(request, /*own=*/true);
+    next->reads_ = this;
+    next->tells_departure = next->in_flight_ = next->follows_up_ = true;
+    return next;
   });
-}
-
-rpc::Timers& Reads::Timers() { return *dispatcher_->nodes().io(0).timers; }
-
-void Reads::Launch(const FlightKey& key, absl::Duration deadline, absl::Duration stream_deadline,
-                   GetResult previous) {
-  ReadRequest request;
-  request.ns = key.ns;
-  request.key = key.key;
-  request.consistency = key.consistency;
-  request.if_version_not = previous.outcome == Outcome::kOk ? previous.version : 0;
-  request.deadline = deadline;
-  request.stream_deadline = stream_deadline;
-  Send(
-      request, [this, key] { flights_.Depart(key); },
-      [this, key, previous = std::move(previous)](absl::StatusOr<GetResult> result) {
-        if (result.ok() && result->outcome == Outcome::kUnchanged) {
-          result->outcome = Outcome::kOk;
-          result->value = previous.value;
-        }
-        Land(key, result);
-      });
-}
-
-void Reads::Land(const FlightKey& key, const absl::StatusOr<GetResult>& result) {
-  auto landing = flights_.Land(key);
-  if (landing.next) {
-    // Whoever boarded meanwhile keeps its own deadline.
-    const absl::Duration now = Now();
-    Launch(key, now + options_.timeout, now + options_.stream_timeout,
-           result.ok() ? *result : GetResult());
-  }
-  const bool timed_out = absl::IsDeadlineExceeded(result.status());
-  const absl::Duration now = Now();
-  for (WaiterPtr& waiter : landing.waiters) {
-    // The flight had less time than this caller has.
-    if (timed_out && waiter->request.deadline > now + absl::Milliseconds(1) &&
-        !dispatcher_->closed()) {
-      Board(std::move(waiter));
-    } else {
-      waiter->End(result);
-      if (const uint64_t timer = waiter->timer; timer != 0) Timers().Cancel(timer);
+  if (next != nullptr) dispatcher_->Start(next);
+  if (!landed.empty()) {
+    const bool timed_out = absl::IsDeadlineExceeded(result.status()) && !dispatcher_->closed();
+    const absl::Duration now = timed_out ? Now() : absl::ZeroDuration();
+    while (auto* const read = static_cast<ReadCall*>(landed.PopFront())) {
+      // The flight had less time than this caller has.
+      if (timed_out && read->request_.deadline > now + absl::Milliseconds(1)) {
+        Board(read);
+      } else {
+        read->Answer(result);
+      }
     }
   }
+  leader->Answer(std::move(result));
 }
 
-void Reads::Send(const ReadRequest& request, absl::AnyInvocable<void()> departs, Callback done) {
-  v1::Operation operation;
-  *operation.mutable_get() = ToMessage(request);
-  auto call = std::make_shared<Call>();
-  call->operation = rpc::EncodeOperation(operation);
-  call->partition = base::PartitionOfHash(base::HashKey(request.ns, request.key));
-  call->deadline = request.deadline;
-  call->departs = std::move(departs);
-  call->done = [this, partition = call->partition, request = std::move(*operation.mutable_get()),
-                stream_deadline = request.stream_deadline,
-                done = std::move(done)](absl::Status status, v1::OperationResult* result) mutable {
-    if (!status.ok()) {
-      done(std::move(status));
-      return;
-    }
-    if (result->get().outcome() == v1::OUTCOME_USE_STREAM) {
-      streamed_.fetch_add(1, std::memory_order_relaxed);
-      transfers_->Get(std::move(request), partition, stream_deadline, std::move(done));
-      return;
-    }
-    done(ToGetResult(result->mutable_get()));
-  };
-  dispatcher_->Start(std::move(call));
+void Reads::ScheduleExpiry(absl::Duration when) {
+  base::MutexLock lock(mu_);
+  if (when >= expiry_at_) return;
+  expiry_at_ = when;
+  dispatcher_->nodes().io(0).timers->At(when, [this, when] { Expire(when); });
+}
+
+void Reads::Expire(absl::Duration scheduled_for) {
+  {
+    base::MutexLock lock(mu_);
+    if (expiry_at_ != scheduled_for) return;  // An earlier one took over.
+    expiry_at_ = absl::InfiniteDuration();
+  }
+  absl::Duration next;
+  FlightList expired = flights_.Expire(Now(), &next);
+  if (next != absl::InfiniteDuration()) ScheduleExpiry(next);
+  while (auto* const read = static_cast<ReadCall*>(expired.PopFront())) {
+    read->Answer(absl::DeadlineExceededError("waiting for an identical read under way"));
+  }
 }
 
 }  // namespace atoll::client

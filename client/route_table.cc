@@ -31,6 +31,7 @@ bool RouteTable::Apply(std::shared_ptr<const ring::PlacementMap> map) {
     addresses_[member.incarnation] = member.address;
   }
   map_ = std::move(map);
+  version_.fetch_add(1, std::memory_order_release);
   return true;
 }
 
@@ -42,6 +43,7 @@ bool RouteTable::Mend(const ring::DecodedPlacement& entry) {
   for (const ring::Member& member : entry.members) {
     if (!member.address.empty()) addresses_[member.incarnation] = member.address;
   }
+  version_.fetch_add(1, std::memory_order_release);
   return true;
 }
 

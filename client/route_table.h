@@ -3,6 +3,7 @@
 // Thread safety: all methods.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -25,6 +26,9 @@ class RouteTable {
   // Takes one partition's entry out of a refusal. False if the table had it, or a newer one.
   bool Mend(const ring::DecodedPlacement& entry) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Changes with every entry that changes. Acquire: who sees it sees what it counts.
+  uint64_t version() const { return version_.load(std::memory_order_acquire); }
+
   // The primary's address; empty if there is none, or none is known.
   std::string AddressOf(base::PartitionId partition) const ABSL_LOCKS_EXCLUDED(mu_);
   // Addresses of the nodes that can be asked for anything.
@@ -43,6 +47,8 @@ class RouteTable {
 
   static bool Newer(const ring::Placement& placement, const Seat& seat);
 
+  // Counted up behind each change, under the lock.
+  std::atomic<uint64_t> version_{1};
   mutable base::Mutex mu_;
   std::shared_ptr<const ring::PlacementMap> map_ ABSL_GUARDED_BY(mu_);
   std::vector<Seat> seats_ ABSL_GUARDED_BY(mu_);

@@ -333,7 +333,7 @@ bool Transfers::Again(const std::shared_ptr<Job>& job, const absl::Status& statu
     --job->tries;
     ++job->waits;
   }
-  const absl::Duration pause = Dispatcher::Pause(waits ? job->waits : job->tries);
+  const absl::Duration pause = RetryPolicy::Pause(waits ? job->waits : job->tries);
   if (dispatcher_->closed() || job->tries >= kMaxTries || Now() + pause >= job->deadline ||
       !(waits || dispatcher_->SpendRetry())) {
     return false;
@@ -370,7 +370,7 @@ void Transfers::TryGet(std::shared_ptr<GetJob> job) {
       return;
     }
     job->failed_at = address;
-    const bool passing = Dispatcher::IsPassingRefusal(status) || dispatcher_->MendFrom(status);
+    const bool passing = RetryPolicy::IsPassingRefusal(status) || dispatcher_->MendFrom(status);
     if (passing && Again(job, status, &Transfers::TryGet)) return;
     job->done(std::move(status));
   };
@@ -412,7 +412,7 @@ void Transfers::TrySet(std::shared_ptr<SetJob> job) {
           absl::AbortedError(
               absl::StrCat("the write may or may not have been carried out: ", status.message())),
           base::reason::kAmbiguous);
-    } else if (Dispatcher::IsPassingRefusal(status) && Again(job, status, &Transfers::TrySet)) {
+    } else if (RetryPolicy::IsPassingRefusal(status) && Again(job, status, &Transfers::TrySet)) {
       return;
     }
     job->done(std::move(status));
@@ -436,7 +436,7 @@ void Transfers::TryUnary(std::shared_ptr<UnaryJob<Request, Response>> job) {
     if (!status.ok()) {
       job->failed_at = address;
       const bool unapplied = job->repeatable || !base::Reason(status).empty();
-      if (Dispatcher::IsPassingRefusal(status) && unapplied &&
+      if (RetryPolicy::IsPassingRefusal(status) && unapplied &&
           Again(job, status, &Transfers::TryUnary<Request, Response>)) {
         return;
       }

@@ -51,7 +51,7 @@ int64_t TtlMs(absl::Duration ttl) {
   return absl::ToInt64Milliseconds(absl::Ceil(ttl, absl::Milliseconds(1)));
 }
 
-absl::StatusOr<Outcome> ToOutcome(v1::Outcome outcome) {
+absl::StatusOr<Outcome> ToOutcome(int outcome) {
   switch (outcome) {
     case v1::OUTCOME_OK:
       return Outcome::kOk;
@@ -64,9 +64,39 @@ absl::StatusOr<Outcome> ToOutcome(v1::Outcome outcome) {
     case v1::OUTCOME_UNCHANGED:
       return Outcome::kUnchanged;
     default:
-      return absl::InternalError(
-          absl::StrCat("the node answered outcome ", static_cast<int>(outcome)));
+      return absl::InternalError(absl::StrCat("the node answered outcome ", outcome));
   }
+}
+
+absl::StatusOr<GetResult> ToGetResult(const wire::GetResponse& answer, rpc::ValueBlock& values) {
+  absl::StatusOr<GetResult> made = GetResult();
+  GetResult& result = *made;
+  switch (answer.outcome) {
+    case v1::OUTCOME_MISS:
+      return made;
+    case v1::OUTCOME_OK:
+      result.outcome = Outcome::kOk;
+      break;
+    default: {
+      const absl::StatusOr<Outcome> outcome = ToOutcome(answer.outcome);
+      if (!outcome.ok()) return outcome.status();
+      result.outcome = *outcome;
+    }
+  }
+  rpc::ValueBlock::Copy value = values.Take(answer.value);
+  result.value = Value(std::move(value.owner), value.bytes);
+  result.version = answer.version;
+  result.flags = answer.flags;
+  if (answer.ttl_ms.has_value()) result.ttl = absl::Milliseconds(*answer.ttl_ms);
+  if (answer.max_idle_ms != 0) result.max_idle = absl::Milliseconds(answer.max_idle_ms);
+  result.size = answer.size;
+  return made;
+}
+
+absl::StatusOr<WriteResult> ToWriteResult(const wire::WriteResponse& answer) {
+  absl::StatusOr<Outcome> outcome = ToOutcome(answer.outcome);
+  if (!outcome.ok()) return outcome.status();
+  return WriteResult{.outcome = *outcome, .version = answer.version, .copies = answer.copies};
 }
 
 absl::StatusOr<GetResult> ToGetResult(v1::GetResponse* message) {

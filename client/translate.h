@@ -13,6 +13,8 @@
 #include "atoll/v1/cache.pb.h"
 #include "client/include/atoll/options.h"
 #include "client/include/atoll/value.h"
+#include "rpc/value_block.h"
+#include "rpc/wire/messages.h"
 
 namespace atoll::client {
 
@@ -32,10 +34,16 @@ absl::Status CheckMaxIdle(absl::Duration max_idle);
 // Milliseconds, rounded up; infinite is 0, as is never.
 int64_t TtlMs(absl::Duration ttl);
 
+// As it is sent: the default one by nothing.
+inline std::string_view WireNamespace(std::string_view ns) { return ns == "default" ? "" : ns; }
+
+// Copies the value to `values`.
+absl::StatusOr<GetResult> ToGetResult(const wire::GetResponse& answer, rpc::ValueBlock& values);
+absl::StatusOr<WriteResult> ToWriteResult(const wire::WriteResponse& answer);
 // Takes the value out of `message`. Outcomes that no caller should see (USE_STREAM, or one of a
 // later version) are INTERNAL.
 absl::StatusOr<GetResult> ToGetResult(v1::GetResponse* message);
-absl::StatusOr<Outcome> ToOutcome(v1::Outcome outcome);
+absl::StatusOr<Outcome> ToOutcome(int outcome);
 
 // For all of Set, Delete, Touch, Add, Replace, CompareAndSwap, Append, Prepend.
 template <typename Message>

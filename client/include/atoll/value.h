@@ -17,7 +17,8 @@
 namespace atoll {
 
 /// An immutable value. Copying shares the bytes; they live as long as one copy does, independent of
-/// the client that fetched them. Callers whose reads were collapsed into one share them too.
+/// the client that fetched them. Callers whose reads were collapsed into one share them too. Small
+/// values that came together lie together: one that is kept keeps up to 16 KiB of them.
 ///
 /// Thread safety: as a shared_ptr: distinct copies may be used by distinct threads.
 class Value {
@@ -39,8 +40,11 @@ class Value {
   /// A copy of the bytes.
   std::string ToString() const { return std::string(view_); }
 
-  /// True if both hold the very same bytes in memory.
-  bool SharesWith(const Value& other) const { return owner_ != nullptr && owner_ == other.owner_; }
+  /// True if both hold the very same bytes in memory. (Distinct values of one answer may have a
+  /// common owner, but no bytes in common.)
+  bool SharesWith(const Value& other) const {
+    return owner_ != nullptr && owner_ == other.owner_ && view_.data() == other.view_.data();
+  }
   friend bool operator==(const Value& a, const Value& b) { return a.view_ == b.view_; }
 
  private:
