@@ -1,5 +1,5 @@
-// One operation on a BatchStream: an object of its caller's that the stream links into its lists, so
-// that carrying it costs no memory, and its end.
+// One operation on a BatchStream: an object of its caller's that the stream links into its lists,
+// so that carrying it costs no memory, and its end.
 //
 // Lifetime: the caller's, and it must stay where it is from BatchStream::Start until OnEnd is
 // called; the stream does not touch it afterwards, so that OnEnd may destroy it.
@@ -65,8 +65,8 @@ class BatchOperation {
   size_t body_size() const { return head.size() + tail.size(); }
 
  protected:
-  // Called at most once for each Start, just before the operation is written: from then on it may be
-  // carried out. On the writer's thread, with no lock held.
+  // Called at most once for each Start, just before the operation is written: from then on it may
+  // be carried out. On the writer's thread, with no lock held.
   virtual void OnDeparture() {}
   // Called exactly once for each Start, possibly before that returns, with no lock held.
   virtual void OnEnd(BatchEnd& end) = 0;

@@ -6,7 +6,8 @@
 // half of what is outstanding, so that this process works on one while the node works on the other.
 //
 // A message is under way until one of its operations is answered. One that waits at the node
-// (a takeover, a slow disk) must not hold up the others: after kPatience it does not count any more.
+// (a takeover, a slow disk) must not hold up the others: after kPatience it does not count any
+// more.
 //
 // Thread safety: none. Pure: time is an argument (BootTime).
 #pragma once

@@ -1,5 +1,5 @@
-// Memory for the values of one answer: small ones lie together, so that they cost one piece of memory
-// and not one each.
+// Memory for the values of one answer: small ones lie together, so that they cost one piece of
+// memory and not one each.
 //
 // Whoever keeps a value keeps its block, which is why blocks are small: a kept value of a few bytes
 // holds kMostBlockBytes at the most. A value above kAloneBytes has memory of its own.
