@@ -75,7 +75,7 @@ class Blocking final : public Base {
  public:
   explicit Blocking(Engine* counting) {
     this->engine = counting;
-    this->blocking = true;
+    this->blocking = this->alone = true;
   }
 
   void Answer(absl::StatusOr<typename Base::Result> result) override {

@@ -21,6 +21,8 @@ class Call : public rpc::BatchOperation {
  public:
   base::PartitionId partition;
   Attempts attempts;
+  // Its caller blocks, and waits for nothing else: it may be carried out on the caller's thread.
+  bool alone = false;
   // What `head`, and perhaps `tail`, point into.
   Bytes bytes;
 

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "rpc/batch_stream.h"
+#include "rpc/lone_stream.h"
 #include "rpc/status.h"
 #include "rpc/timers.h"
 
@@ -106,6 +107,23 @@ void Dispatcher::Try(Call* call) {
   call->dispatcher_ = this;
   call->link_ = link;
   (forward ? link->forwarding() : link->direct()).Start(call);
+  link->RecallPoller();
+}
+
+bool Dispatcher::TryLone(Call* call) {
+  if (closed()) return false;
+  const LinkPtr link = OwnersLink(call->partition);
+  if (link == nullptr || !link->CallerIsAlone()) return false;
+  ++call->attempts.tries;
+  call->dispatcher_ = this;
+  call->link_ = link;
+  nodes_->LoneCall();
+  policy_.Earn();
+  // Afterwards nothing but the link is sure to be there: the client may be closed by then.
+  if (link->lone().Run(call)) return true;
+  --call->attempts.tries;
+  call->link_ = nullptr;
+  return false;
 }
 
 void Dispatcher::OnEnd(Call* call, rpc::BatchEnd& end) {

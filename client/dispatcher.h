@@ -37,6 +37,7 @@ class Dispatcher {
   Dispatcher(const ClientOptions& options, Nodes* nodes, RouteTable* routes);
 
   void Start(Call* call) {
+    if (call->alone && TryLone(call)) return;
     policy_.Earn();
     Try(call);
   }
@@ -66,6 +67,10 @@ class Dispatcher {
 
   const Counters& counters() const { return counters_; }
   uint64_t retries() const { return policy_.retries(); }
+
+  // Carries the call out on this thread, if nothing else is under way to its node. False: nothing
+  // was done.
+  bool TryLone(Call* call);
 
  private:
   friend class Call;

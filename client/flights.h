@@ -9,8 +9,8 @@
 // was written, hence also before the node answered it: what was acknowledged before the read began
 // had been acknowledged before the request was sent.
 //
-// Thread safety: all methods. Ownership: a read stays where it is from Board until it is handed back,
-// by Land or by Expire.
+// Thread safety: all methods. Ownership: a read stays where it is from Board until it is handed
+// back, by Land or by Expire.
 #pragma once
 
 #include <array>
@@ -89,8 +89,8 @@ class FlightList {
 
 class Flights {
  public:
-  // Joins a flight, or leads a new one: true then, and the caller must send the request, and Land it
-  // however it ends. A bounded read joins what is in the air, too.
+  // Joins a flight, or leads a new one: true then, and the caller must send the request, and Land
+  // it however it ends. A bounded read joins what is in the air, too.
   bool Board(FlightRead* read);
 
   // The leader's request has ended. Returns who flew along. If others wait, `make_next(waiting)`
@@ -126,8 +126,10 @@ class Flights {
   Shard& ShardOf(uint64_t hash) { return (*shards_)[hash % kShards]; }
   static size_t BucketOf(uint64_t hash) { return hash / kShards % kBuckets; }
   static void Append(FlightRead::List& list, FlightRead* read);
-  static void InsertLocked(Shard& shard, FlightRead* leader) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard.mu);
-  static void RemoveLocked(Shard& shard, FlightRead* leader) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard.mu);
+  static void InsertLocked(Shard& shard, FlightRead* leader)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard.mu);
+  static void RemoveLocked(Shard& shard, FlightRead* leader)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard.mu);
   static void TakeExpired(FlightRead::List& from, absl::Duration now, FlightRead::List& to,
                           absl::Duration* next);
 

@@ -58,8 +58,8 @@ class Answers {
   std::atomic<uint64_t> failed_{0};
 };
 
-// The keys that can be asked for, put together by owner. Those of partitions that nobody is known to
-// own go together.
+// The keys that can be asked for, put together by owner. Those of partitions that nobody is known
+// to own go together.
 class Split {
  public:
   // A part is one operation; these keep it, and its answer, about a message long.
@@ -101,8 +101,7 @@ class Split {
              end - begin < kMaxPartKeys && bytes + entries_[end].bytes <= kMaxPartBytes) {
         bytes += entries_[end++].bytes;
       }
-      visit(entries_[begin].partition,
-            absl::MakeConstSpan(indices).subspan(begin, end - begin));
+      visit(entries_[begin].partition, absl::MakeConstSpan(indices).subspan(begin, end - begin));
       begin = end;
     }
   }

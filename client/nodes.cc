@@ -7,10 +7,12 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "client/step_aside.h"
 #include "rpc/batch_stream.h"
 #include "rpc/channel.h"
 #include "rpc/completion_queue.h"
 #include "rpc/credentials.h"
+#include "rpc/lone_stream.h"
 #include "rpc/timers.h"
 
 namespace atoll::client {
@@ -28,10 +30,12 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address,
 
 IoThread::IoThread() : poller(std::make_unique<rpc::Poller>("atoll-client")) {
   timers = std::make_unique<rpc::Timers>(poller->queue());
+  aside = std::make_unique<StepAside>(poller->queue());
   poller->Start();
 }
 
 IoThread::~IoThread() {
+  aside->Stop();
   timers->Stop();
   poller->Stop();
 }
@@ -49,6 +53,7 @@ NodeLink::NodeLink(std::string address, IoThread* io,
   stream.paced = true;
   const std::shared_ptr<grpc::Channel> channel = Connect(address_, credentials_, server_name_);
   direct_ = std::make_unique<rpc::BatchStream>(channel, queue(), timers(), stream);
+  lone_ = std::make_unique<rpc::LoneStream>(channel, rpc::LoneStream::Options());
   stream.refuse_wrong_owner = false;
   forwarding_ = std::make_unique<rpc::BatchStream>(channel, queue(), timers(), stream);
 }
@@ -56,6 +61,41 @@ NodeLink::NodeLink(std::string address, IoThread* io,
 NodeLink::~NodeLink() = default;
 
 grpc::CompletionQueue* NodeLink::queue() const { return io_->poller->queue(); }
+
+bool NodeLink::CallerIsAlone() {
+  // One that comes between two calls of another makes a pause of this many.
+  constexpr int kQuiet = 16;
+  const int quiet = quiet_calls_.load(std::memory_order_relaxed);
+  if (direct_->outstanding() > 0) {
+    if (quiet != 0) quiet_calls_.store(0, std::memory_order_relaxed);
+    return false;
+  }
+  if (quiet >= kQuiet) return true;
+  quiet_calls_.store(quiet + 1, std::memory_order_relaxed);
+  return false;
+}
+
+void NodeLink::RecallPoller() { io_->aside->Recall(); }
+
+size_t NodeLink::outstanding() const { return direct_->outstanding() + forwarding_->outstanding(); }
+
+uint64_t NodeLink::messages() const {
+  return direct_->messages() + forwarding_->messages() + lone_->messages();
+}
+
+void NodeLink::Shutdown() {
+  direct_->Shutdown();
+  forwarding_->Shutdown();
+  lone_->Shutdown();
+}
+
+bool NodeLink::drained() const { return direct_->drained() && forwarding_->drained(); }
+
+void NodeLink::Stop() {
+  direct_->Stop();
+  forwarding_->Stop();
+  lone_->Stop();
+}
 
 std::shared_ptr<grpc::Channel> NodeLink::bulk() {
   base::MutexLock lock(mu_);
@@ -160,18 +200,13 @@ void Nodes::SetMembers(std::vector<std::string> addresses) {
       links_.erase(link++);
     }
   }
-  for (const LinkPtr& link : given_up) {
-    link->direct().Shutdown();
-    link->forwarding().Shutdown();
-  }
+  for (const LinkPtr& link : given_up) link->Shutdown();
   given_up.clear();
   // Those given up earlier, and over by now.
   base::MutexLock lock(mu_);
   std::erase_if(retired_, [this](const LinkPtr& link) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    if (link.use_count() > 1 || !link->direct().drained() || !link->forwarding().drained()) {
-      return false;
-    }
-    retired_messages_ += link->direct().messages() + link->forwarding().messages();
+    if (link.use_count() > 1 || !link->drained()) return false;
+    retired_messages_ += link->messages();
     return true;
   });
 }
@@ -189,12 +224,8 @@ std::vector<std::string> Nodes::Candidates() const {
 uint64_t Nodes::messages() const {
   base::MutexLock lock(mu_);
   uint64_t sum = retired_messages_;
-  for (const auto& [address, link] : links_) {
-    sum += link->direct().messages() + link->forwarding().messages();
-  }
-  for (const LinkPtr& link : retired_) {
-    sum += link->direct().messages() + link->forwarding().messages();
-  }
+  for (const auto& [address, link] : links_) sum += link->messages();
+  for (const LinkPtr& link : retired_) sum += link->messages();
   return sum;
 }
 
@@ -206,10 +237,26 @@ void Nodes::Shutdown() {
     all = retired_;
     for (const auto& [address, link] : links_) all.push_back(link);
   }
-  for (const LinkPtr& link : all) {
-    link->direct().Shutdown();
-    link->forwarding().Shutdown();
+  for (const LinkPtr& link : all) link->Shutdown();
+  for (const auto& io : io_) io->aside->Stop();
+}
+
+void Nodes::LoneCall() {
+  // With several pollers one of them would be in the way all the same.
+  if (io_.size() > 1 || io_[0]->aside->away()) return;
+  if (other_calls_.load(std::memory_order_relaxed) > 0) return;
+  {
+    base::MutexLock lock(mu_);
+    for (const auto& [address, link] : links_) {
+      if (link->outstanding() > 0) return;
+    }
   }
+  io_[0]->aside->Ask();
+}
+
+void Nodes::CallBegins() {
+  other_calls_.fetch_add(1, std::memory_order_relaxed);
+  for (const auto& io : io_) io->aside->Recall();
 }
 
 void Nodes::Stop() {
@@ -221,10 +268,7 @@ void Nodes::Stop() {
     all.swap(retired_);
     for (const auto& [address, link] : links_) all.push_back(link);
   }
-  for (const LinkPtr& link : all) {
-    link->direct().Stop();
-    link->forwarding().Stop();
-  }
+  for (const LinkPtr& link : all) link->Stop();
   // Threads first: a last callback may hold a link.
   io_.clear();
 }

@@ -25,11 +25,14 @@ class CompletionQueue;
 
 namespace atoll::rpc {
 class BatchStream;
+class LoneStream;
 class Poller;
 class Timers;
 }  // namespace atoll::rpc
 
 namespace atoll::client {
+
+class StepAside;
 
 // A completion queue with its thread, and timers on it.
 struct IoThread {
@@ -37,6 +40,7 @@ struct IoThread {
   ~IoThread();
   std::unique_ptr<rpc::Poller> poller;
   std::unique_ptr<rpc::Timers> timers;
+  std::unique_ptr<StepAside> aside;
 };
 
 // One node's connections. Made by Nodes, and destroyed by it alone: streams must not end on their
@@ -54,6 +58,18 @@ class NodeLink {
   rpc::BatchStream& direct() { return *direct_; }
   // For keys of any owner.
   rpc::BatchStream& forwarding() { return *forwarding_; }
+  // As direct(), for a caller who is alone.
+  rpc::LoneStream& lone() { return *lone_; }
+  // Whether that is so, as it seems: nothing was under way when the last calls came.
+  bool CallerIsAlone();
+  // Something was started for the poller to finish.
+  void RecallPoller();
+  // What the poller would have to finish.
+  size_t outstanding() const;
+  uint64_t messages() const;
+  void Shutdown();
+  bool drained() const;
+  void Stop();
   // A second connection, on which large values do not hold up small ones.
   std::shared_ptr<grpc::Channel> bulk() ABSL_LOCKS_EXCLUDED(mu_);
   // Whether it may be used as it was before, without asking Nodes: it was not given up, and its
@@ -73,6 +89,9 @@ class NodeLink {
   const std::string server_name_;
   std::unique_ptr<rpc::BatchStream> direct_;
   std::unique_ptr<rpc::BatchStream> forwarding_;
+  std::unique_ptr<rpc::LoneStream> lone_;
+  // Calls in a row that found nothing under way. Relaxed: a guess.
+  std::atomic<int> quiet_calls_{0};
   base::Mutex mu_;
   std::shared_ptr<grpc::Channel> bulk_ ABSL_GUARDED_BY(mu_);
 };
@@ -106,6 +125,12 @@ class Nodes {
 
   const std::shared_ptr<grpc::ChannelCredentials>& credentials() const { return credentials_; }
   const std::string& server_name() const { return options_.credentials.server_name; }
+  // A lone caller does its own I/O: the poller had better not be in its way.
+  void LoneCall() ABSL_LOCKS_EXCLUDED(mu_);
+  // Calls beside the streams, which the poller is needed for.
+  void CallBegins();
+  void CallEnds() { other_calls_.fetch_sub(1, std::memory_order_relaxed); }
+
   IoThread& io(size_t index) { return *io_[index % io_.size()]; }
   uint64_t messages() const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -125,6 +150,7 @@ class Nodes {
   const std::shared_ptr<grpc::ChannelCredentials> credentials_;
   std::vector<std::unique_ptr<IoThread>> io_;
 
+  std::atomic<int> other_calls_{0};  // relaxed: a hint
   mutable base::Mutex mu_;
   absl::flat_hash_map<std::string, LinkPtr> links_ ABSL_GUARDED_BY(mu_);
   // Given up, but perhaps still in use, or not drained.

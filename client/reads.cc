@@ -67,6 +67,9 @@ class Reads::FollowUp final : public ReadCall {
 void Reads::Get(ReadCall* call) {
   call->reads_ = this;
   const ReadCall::Request& request = call->request_;
+  // Nobody is there to share with.
+  if (call->alone && dispatcher_->TryLone(call)) return;
+  call->alone = false;
   // What asks for other than the value is not for sharing.
   if (collapse_ && request.if_version_not == 0 && !request.metadata_only) {
     Board(call);

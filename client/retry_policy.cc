@@ -106,8 +106,8 @@ absl::Status RetryPolicy::Final(const Attempts& attempts, absl::Status status) {
     return status;
   }
   return base::WithReason(
-      absl::AbortedError(absl::StrCat("the write may or may not have been carried out: ",
-                                      status.message())),
+      absl::AbortedError(
+          absl::StrCat("the write may or may not have been carried out: ", status.message())),
       base::reason::kAmbiguous);
 }
 

@@ -1,11 +1,11 @@
 // What becomes of an operation whose try failed: whether there is another one, when, and what its
 // caller is told otherwise. The rules, apart from sending.
 //
-// A try that ended without being carried out may be followed by another: not sent at all, or refused
-// by the node with a typed error. One that may have been carried out is followed only where that does
-// no harm (RetryRule); else the operation ends with ABORTED, reason AMBIGUOUS. Retries are limited to
-// ClientOptions::max_attempts, and come out of a budget common to the client. Following the map, and
-// waiting for a primary that is on its way, are no retries.
+// A try that ended without being carried out may be followed by another: not sent at all, or
+// refused by the node with a typed error. One that may have been carried out is followed only where
+// that does no harm (RetryRule); else the operation ends with ABORTED, reason AMBIGUOUS. Retries
+// are limited to ClientOptions::max_attempts, and come out of a budget common to the client.
+// Following the map, and waiting for a primary that is on its way, are no retries.
 //
 // Thread safety: all methods; an Attempts is its operation's.
 #pragma once
@@ -59,14 +59,15 @@ class RetryPolicy {
   // Before the n-th retry, from 1: 10 ms, doubling to 160, half to one and a half of that.
   static absl::Duration Pause(int retry);
 
-  // The node answered with an error. `mended`: it was WRONG_OWNER, and told the table something new.
+  // The node answered with an error. `mended`: it was WRONG_OWNER, and told the table something
+  // new.
   Decision AfterRefusal(Attempts& attempts, const absl::Status& status, bool mended,
                         absl::Duration left);
   // The stream failed the operation. `closed`: the client is.
   Decision AfterBreak(Attempts& attempts, const absl::Status& status, rpc::Fate fate, bool closed,
                       absl::Duration left);
-  // As the caller is told: what an earlier try may have done is not undone by the refusal of a later
-  // one.
+  // As the caller is told: what an earlier try may have done is not undone by the refusal of a
+  // later one.
   static absl::Status Final(const Attempts& attempts, absl::Status status);
 
   // Whether a node that answers so has not carried the operation out, and another try may fare

@@ -288,12 +288,14 @@ bool Transfers::Add(std::shared_ptr<ActiveCall> call) {
   base::MutexLock lock(mu_);
   if (stopped_) return false;
   active_.insert(std::move(call));
+  dispatcher_->nodes().CallBegins();
   return true;
 }
 
 void Transfers::Remove(const std::shared_ptr<ActiveCall>& call) {
   base::MutexLock lock(mu_);
   active_.erase(call);
+  dispatcher_->nodes().CallEnds();
   changed_.SignalAll();
 }
 

@@ -1,7 +1,7 @@
 // Where a blocking caller sleeps until its answer is there: one word, one wake-up.
 //
-// The word lies on the caller's stack and may be gone as soon as it says so; the wake-up that follows
-// then meets nobody, or a sleeper who looks again. Nobody may sleep on a word otherwise.
+// The word lies on the caller's stack and may be gone as soon as it says so; the wake-up that
+// follows then meets nobody, or a sleeper who looks again. Nobody may sleep on a word otherwise.
 //
 // Thread safety: Wait by one thread, Wake once by any.
 #pragma once

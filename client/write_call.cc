@@ -24,8 +24,7 @@ void WriteCall::PrepareSet(std::string_view ns, std::string_view key, std::strin
   const size_t message = wire::Size(set);
   const size_t head_size = wire::BodySize(message) - value.size();
   uint8_t* const start = bytes.Take(own ? head_size + value.size() : head_size);
-  uint8_t* const end =
-      wire::WriteHead(set, wire::WriteBodyHead(wire::Kind::kSet, message, start));
+  uint8_t* const end = wire::WriteHead(set, wire::WriteBodyHead(wire::Kind::kSet, message, start));
   head = {reinterpret_cast<const char*>(start), static_cast<size_t>(end - start)};
   tail = value;
   if (!own || value.empty()) return;
@@ -41,8 +40,7 @@ void WriteCall::PrepareDelete(std::string_view ns, std::string_view key) {
   const wire::DeleteRequest del{.ns = WireNamespace(ns), .key = key};
   const size_t message = wire::Size(del);
   uint8_t* const start = bytes.Take(wire::BodySize(message));
-  uint8_t* const end =
-      wire::Write(del, wire::WriteBodyHead(wire::Kind::kDelete, message, start));
+  uint8_t* const end = wire::Write(del, wire::WriteBodyHead(wire::Kind::kDelete, message, start));
   head = {reinterpret_cast<const char*>(start), static_cast<size_t>(end - start)};
 }
 

@@ -73,6 +73,7 @@ class BatchOperation {
 
  private:
   friend class BatchStream;
+  friend class OperationEnd;
   friend class OperationQueue;
 
   enum class Verdict : uint8_t { kNone, kCancelled, kExpired };

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -20,9 +19,9 @@
 #include "base/status.h"
 #include "rpc/channel.h"
 #include "rpc/completion_queue.h"
+#include "rpc/operation_end.h"
 #include "rpc/operation_table.h"
 #include "rpc/pacer.h"
-#include "rpc/status.h"
 #include "rpc/timers.h"
 #include "rpc/value_block.h"
 #include "rpc/wire/decode.h"
@@ -32,27 +31,10 @@
 namespace atoll::rpc {
 namespace {
 
-constexpr char kMethod[] = "/atoll.v1.CacheService/Exchange";
-
-// What an operation adds to a message beside its bytes, at the most: tag and length, id, timeout.
-constexpr size_t kOperationOverhead = 1 + 5 + 1 + 10 + 1 + 5;
-
 // One operation alone may fill a message.
 constexpr size_t kMaxOperationBytes = size_t{kMaxMessageBytes} - 1024;
 
 absl::Duration Now() { return base::Clock::Real().BootTime(); }
-
-// Rounded up: 0 would mean the node's default.
-uint32_t TimeoutMs(absl::Duration left) {
-  return static_cast<uint32_t>(
-      std::min<int64_t>(absl::ToInt64Milliseconds(absl::Ceil(left, absl::Milliseconds(1))),
-                        std::numeric_limits<int32_t>::max()));
-}
-
-uint8_t* Append(std::string_view bytes, uint8_t* out) {
-  if (!bytes.empty()) std::memcpy(out, bytes.data(), bytes.size());
-  return out + bytes.size();
-}
 
 }  // namespace
 
@@ -66,10 +48,7 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   void Cancel(uint64_t id) ABSL_LOCKS_EXCLUDED(mu_);
   void Shutdown() ABSL_LOCKS_EXCLUDED(mu_);
   void WaitUntilDrained() ABSL_LOCKS_EXCLUDED(mu_);
-  size_t outstanding() const ABSL_LOCKS_EXCLUDED(mu_) {
-    base::MutexLock lock(mu_);
-    return operations_.size();
-  }
+  size_t outstanding() const { return outstanding_.load(std::memory_order_relaxed); }
   bool drained() const ABSL_LOCKS_EXCLUDED(mu_) {
     base::MutexLock lock(mu_);
     return stopped_ && state_ == State::kIdle;
@@ -145,9 +124,6 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   // Hands out the results of a message; false if it cannot be read.
   bool Deliver(wire::Input& input) ABSL_LOCKS_EXCLUDED(mu_);
   bool DeliverParsed(wire::Input& input, ValueBlock& values) ABSL_LOCKS_EXCLUDED(mu_);
-  // False if the answer cannot be read.
-  static bool Answer(BatchOperation* operation, const wire::Result& result, ValueBlock& values);
-  static void Answer(BatchOperation* operation, v1::OperationResult* message, ValueBlock& values);
   void Finish() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Takes an operation out of everything.
@@ -196,7 +172,9 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   absl::Duration sweep_at_ ABSL_GUARDED_BY(mu_) = absl::InfiniteDuration();
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
 
-  std::atomic<uint64_t> messages_{0};  // relaxed: a figure
+  // Relaxed: figures. The first is the size of `operations_`, written under the lock.
+  std::atomic<size_t> outstanding_{0};
+  std::atomic<uint64_t> messages_{0};
 
   // The stream whose results this thread is handing out: what its callers ask for meanwhile goes
   // together, when it is through.
@@ -235,6 +213,7 @@ uint64_t BatchStream::Impl::Start(BatchOperation* operation) {
     refusal = Refusal(operation->body_size());
     if (refusal.ok()) {
       id = operations_.Insert(operation);
+      outstanding_.store(operations_.size(), std::memory_order_relaxed);
       operation->id_ = id;
       operation->message_ = 0;
       operation->verdict_ = Verdict::kNone;
@@ -246,8 +225,7 @@ uint64_t BatchStream::Impl::Start(BatchOperation* operation) {
     }
   }
   if (!refusal.ok()) {
-    BatchEnd end{.status = std::move(refusal)};
-    operation->OnEnd(end);
+    OperationEnd::End(operation, std::move(refusal), Fate::kNotSent);
     return 0;
   }
   if (to_start != nullptr) {
@@ -265,7 +243,7 @@ BatchStream::Impl::Session* BatchStream::Impl::ConnectLocked() {
   first_message_ = true;
   pacer_.Restart();
   session_ = std::make_unique<Session>(this);
-  session_->call = stub_.PrepareCall(&session_->context, kMethod, queue_);
+  session_->call = stub_.PrepareCall(&session_->context, kExchangeMethod, queue_);
   return session_.get();
 }
 
@@ -332,8 +310,7 @@ grpc::ByteBuffer BatchStream::Impl::Encode(const Batch& batch) {
       deadline = operation->deadline;
       timeout_ms = TimeoutMs(deadline - batch.now);
     }
-    out = wire::WriteOperationFrame(operation->id_, timeout_ms, operation->body_size(), out);
-    out = Append(operation->tail, Append(operation->head, out));
+    out = WriteOperation(*operation, operation->id_, timeout_ms, out);
   });
   GRPC_SLICE_SET_LENGTH(slice, static_cast<size_t>(out - start));
   const grpc::Slice owned(slice, grpc::Slice::STEAL_REF);
@@ -345,7 +322,7 @@ void BatchStream::Impl::Send(Batch batch) {
   if (batch.session != nullptr) {
     if (batch.departures) {
       batch.operations.ForEach([](BatchOperation* operation) {
-        if (operation->tells_departure) operation->OnDeparture();
+        if (operation->tells_departure) OperationEnd::Depart(operation);
       });
     }
     const grpc::ByteBuffer message = Encode(batch);
@@ -449,7 +426,8 @@ bool BatchStream::Impl::Deliver(wire::Input& input) {
     }
     Send(next);
     for (size_t i = 0; i < count; ++i) {
-      if (answered[i] != nullptr) whole = Answer(answered[i], results[i], values) && whole;
+      if (answered[i] != nullptr)
+        whole = OperationEnd::Answer(answered[i], results[i], values) && whole;
     }
     // What was answered already is not known any more when it is read again.
     if (step == wire::Step::kOther) return DeliverParsed(input, values) && whole;
@@ -467,48 +445,9 @@ bool BatchStream::Impl::DeliverParsed(wire::Input& input, ValueBlock& values) {
       base::MutexLock lock(mu_);
       operation = TakeAnsweredLocked(result.id());
     }
-    if (operation != nullptr) Answer(operation, &result, values);
+    if (operation != nullptr) OperationEnd::Answer(operation, &result, values);
   }
   return true;
-}
-
-bool BatchStream::Impl::Answer(BatchOperation* operation, const wire::Result& result,
-                               ValueBlock& values) {
-  BatchEnd end{.fate = Fate::kAnswered, .values = &values};
-  if (!result.has_error && result.kind != wire::Kind::kOther) {
-    end.result = &result;
-    operation->OnEnd(end);
-    return true;
-  }
-  v1::OperationResult message;
-  bool read = false;
-  if (result.has_error) {
-    read = message.mutable_error()->ParseFromArray(result.error.data(),
-                                                   static_cast<int>(result.error.size()));
-  } else {
-    read = message.ParseFromArray(result.other.data(), static_cast<int>(result.other.size()));
-  }
-  if (read) {
-    Answer(operation, &message, values);
-    return true;
-  }
-  end.status = absl::InternalError("the node's answer cannot be read");
-  operation->OnEnd(end);
-  return false;
-}
-
-void BatchStream::Impl::Answer(BatchOperation* operation, v1::OperationResult* message,
-                               ValueBlock& values) {
-  BatchEnd end{.fate = Fate::kAnswered, .values = &values};
-  if (message->has_error()) {
-    end.status = FromProto(message->error());
-    if (end.status.ok()) {
-      end.status = absl::InternalError("the node answered an error without a code");
-    }
-  } else {
-    end.message = message;
-  }
-  operation->OnEnd(end);
 }
 
 void BatchStream::Impl::Finish() {
@@ -528,15 +467,7 @@ void BatchStream::Impl::OnFinished(bool /*ok*/) {
     base::MutexLock lock(mu_);
     self = std::move(self_);
     self_ = nullptr;
-    error = FromGrpc(session_->status);
-    // A server that ends the stream politely (it stops) leaves its operations as unanswered as one
-    // that breaks. UNAVAILABLE by contract, but for refusals of the caller himself.
-    if (error.code() != absl::StatusCode::kUnauthenticated &&
-        error.code() != absl::StatusCode::kPermissionDenied &&
-        error.code() != absl::StatusCode::kUnimplemented) {
-      error = absl::UnavailableError(error.ok() ? absl::string_view("the node ended the stream")
-                                                : error.message());
-    }
+    error = StreamError(session_->status);
     backoff_ = std::clamp(backoff_ * 2, options_.min_backoff, options_.max_backoff);
     closed_until_ = Now() + backoff_;
     last_error_ = error;
@@ -555,6 +486,7 @@ void BatchStream::Impl::RemoveLocked(BatchOperation* operation) {
   if (operation->message_ == 0) waiting_.Remove(operation);
   bytes_ -= operation->body_size();
   operations_.Erase(operation->id_);
+  outstanding_.store(operations_.size(), std::memory_order_relaxed);
 }
 
 BatchOperation* BatchStream::Impl::TakeAnsweredLocked(uint64_t id) {
@@ -580,8 +512,7 @@ void BatchStream::Impl::EndLocked(BatchOperation* operation, Verdict verdict,
 
 void BatchStream::Impl::EndAll(OperationQueue& ended, const absl::Status& status) {
   while (BatchOperation* const operation = ended.PopFront()) {
-    BatchEnd end{.status = status, .fate = operation->message_ != 0 ? Fate::kSent : Fate::kNotSent};
-    operation->OnEnd(end);
+    OperationEnd::End(operation, status, operation->message_ != 0 ? Fate::kSent : Fate::kNotSent);
   }
 }
 

@@ -97,7 +97,7 @@ class BatchStream {
 
   // After Shutdown: gRPC is done with the stream, so that Stop does not wait.
   bool drained() const;
-  // Operations waiting or unanswered.
+  // Operations waiting or unanswered. Takes no lock: as of now, or of a moment ago.
   size_t outstanding() const;
   // Messages written since the start.
   uint64_t messages() const;

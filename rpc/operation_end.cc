@@ -1,0 +1,90 @@
+#include "rpc/operation_end.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "rpc/status.h"
+#include "rpc/wire/encode.h"
+
+namespace atoll::rpc {
+namespace {
+
+uint8_t* Append(std::string_view bytes, uint8_t* out) {
+  if (!bytes.empty()) std::memcpy(out, bytes.data(), bytes.size());
+  return out + bytes.size();
+}
+
+}  // namespace
+
+void OperationEnd::End(BatchOperation* operation, absl::Status status, Fate fate) {
+  BatchEnd end{.status = std::move(status), .fate = fate};
+  operation->OnEnd(end);
+}
+
+bool OperationEnd::Answer(BatchOperation* operation, const wire::Result& result,
+                          ValueBlock& values) {
+  BatchEnd end{.fate = Fate::kAnswered, .values = &values};
+  if (!result.has_error && result.kind != wire::Kind::kOther) {
+    end.result = &result;
+    operation->OnEnd(end);
+    return true;
+  }
+  v1::OperationResult message;
+  bool read = false;
+  if (result.has_error) {
+    read = message.mutable_error()->ParseFromArray(result.error.data(),
+                                                   static_cast<int>(result.error.size()));
+  } else {
+    read = message.ParseFromArray(result.other.data(), static_cast<int>(result.other.size()));
+  }
+  if (read) {
+    Answer(operation, &message, values);
+    return true;
+  }
+  end.status = absl::InternalError("the node's answer cannot be read");
+  operation->OnEnd(end);
+  return false;
+}
+
+void OperationEnd::Answer(BatchOperation* operation, v1::OperationResult* message,
+                          ValueBlock& values) {
+  BatchEnd end{.fate = Fate::kAnswered, .values = &values};
+  if (message->has_error()) {
+    end.status = FromProto(message->error());
+    if (end.status.ok()) {
+      end.status = absl::InternalError("the node answered an error without a code");
+    }
+  } else {
+    end.message = message;
+  }
+  operation->OnEnd(end);
+}
+
+uint32_t TimeoutMs(absl::Duration left) {
+  return static_cast<uint32_t>(
+      std::min<int64_t>(absl::ToInt64Milliseconds(absl::Ceil(left, absl::Milliseconds(1))),
+                        std::numeric_limits<int32_t>::max()));
+}
+
+uint8_t* WriteOperation(const BatchOperation& operation, uint64_t id, uint32_t timeout_ms,
+                        uint8_t* out) {
+  out = wire::WriteOperationFrame(id, timeout_ms, operation.body_size(), out);
+  return Append(operation.tail, Append(operation.head, out));
+}
+
+absl::Status StreamError(const grpc::Status& status) {
+  absl::Status error = FromGrpc(status);
+  switch (error.code()) {
+    case absl::StatusCode::kUnauthenticated:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kUnimplemented:
+      return error;
+    default:
+      return absl::UnavailableError(error.ok() ? absl::string_view("the node ended the stream")
+                                               : error.message());
+  }
+}
+
+}  // namespace atoll::rpc
