@@ -41,8 +41,12 @@ void CheckDescriptor(std::string_view bytes) {
   const ring::Member member = cluster::MemberOf(descriptor);
   FUZZ_EXPECT(member.state == ring::MemberState::kUp);
   cluster::PeerAddress(descriptor);
-  for (uint32_t p = 0; p < base::kPartitionCount; p += 63) {
-    cluster::HasDiskCopy(descriptor, base::PartitionId(static_cast<uint16_t>(p)));
+  for (const internal::v1::DiskCopies& copies : descriptor.disk_copies()) {
+    const base::Incarnation left_by(copies.incarnation());
+    FUZZ_EXPECT(cluster::HasDiskCopies(descriptor, left_by));
+    for (uint32_t p = 0; p < base::kPartitionCount; p += 63) {
+      cluster::HasDiskCopy(descriptor, left_by, base::PartitionId(static_cast<uint16_t>(p)));
+    }
   }
 }
 

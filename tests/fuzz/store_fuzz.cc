@@ -178,8 +178,8 @@ class Run {
     entry.meta.flags = how % 2 == 0 ? 0 : static_cast<uint32_t>(sequence_);
     if ((how & 2) != 0) entry.meta.expiry = Now() + 1 + how;
     if ((how & 4) != 0) entry.meta.max_idle = 1000;
-    const WriteResult result = PutBytes(*store_, key.key(), entry.meta,
-                                        Pattern::Bytes(entry.meta.flags, entry.size));
+    const WriteResult result =
+        PutBytes(*store_, key.key(), entry.meta, Pattern::Bytes(entry.meta.flags, entry.size));
     Wrote(key, result, entry.meta.version, entry);
   }
 
@@ -274,7 +274,8 @@ class Run {
         store_->NameNamespace(kNamed, kName);
         return;
       case 4: {
-        const NamespaceShare share{.ns = kUnnamed, .min_percent = 0, .max_percent = input_.Byte() % 50u};
+        const NamespaceShare share{
+            .ns = kUnnamed, .min_percent = 0, .max_percent = input_.Byte() % 50u};
         store_->SetShares({&share, 1});
         return;
       }
