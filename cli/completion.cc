@@ -11,6 +11,7 @@ namespace {
 
 std::string NamesOf(const std::vector<CommandWords>& commands) {
   std::vector<std::string> names;
+  names.reserve(commands.size());
   for (const CommandWords& command : commands) names.push_back(command.name);
   return absl::StrJoin(names, " ");
 }

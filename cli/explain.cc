@@ -20,6 +20,7 @@ void Run(Context& context, const std::string& key) {
   };
   const auto names = [&name](const std::vector<uint32_t>& places) {
     std::vector<std::string> list;
+    list.reserve(places.size());
     for (const uint32_t place : places) list.push_back(name(place));
     return list;
   };

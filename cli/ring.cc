@@ -31,6 +31,7 @@ std::string NameOf(const Topology& topology, uint32_t place) {
 std::string NamesOf(const Topology& topology, const std::vector<uint32_t>& places) {
   if (places.empty()) return "-";
   std::vector<std::string> names;
+  names.reserve(places.size());
   for (const uint32_t place : places) names.push_back(NameOf(topology, place));
   return absl::StrJoin(names, ",");
 }

@@ -22,8 +22,10 @@ constexpr char kShellHelp[] = R"(In the shell:
 )";
 
 std::string HistoryFile() {
+  // NOLINTBEGIN(concurrency-mt-unsafe): nothing in this program sets variables.
   if (const char* file = std::getenv("ATOLL_HISTORY")) return file;
   const char* home = std::getenv("HOME");
+  // NOLINTEND(concurrency-mt-unsafe)
   return home == nullptr ? "" : std::string(home) + "/.atoll_history";
 }
 

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -57,7 +58,9 @@ std::vector<Figure> Figures() {
        [](const NodeStats& s) { return s.hits + s.misses == 0 ? "-" : Percent(s.hit_ratio()); },
        [](const NodeStats& s) { return absl::StrFormat("%.4f", s.hit_ratio()); }},
       {"ops/s", "ops_per_second",
-       [](const NodeStats& s) { return Number(static_cast<uint64_t>(s.ops_per_second + 0.5)); },
+       [](const NodeStats& s) {
+         return Number(static_cast<uint64_t>(std::llround(s.ops_per_second)));
+       },
        [](const NodeStats& s) { return absl::StrFormat("%.1f", s.ops_per_second); }},
       Timed("p50", "p50_us", &NodeStats::p50),
       Timed("p99", "p99_us", &NodeStats::p99),

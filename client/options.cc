@@ -10,7 +10,7 @@ namespace atoll {
 namespace {
 
 std::string Variable(const char* name) {
-  const char* value = std::getenv(name);
+  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): documented
   return value == nullptr ? "" : value;
 }
 

@@ -24,8 +24,8 @@ absl::StatusOr<std::shared_ptr<Arena>> Arena::Create(uint64_t memory_bytes,
   void* const base = mmap(nullptr, mapped, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("memory: ", memory_bytes, " bytes could not be mapped: ", strerror(errno)));
+    return absl::ErrnoToStatus(
+        errno, absl::StrCat("memory: ", memory_bytes, " bytes could not be mapped"));
   }
   // Look-ups touch memory at random: a page of 2 MiB saves most of their TLB misses. Small arenas
   // would rather keep untouched memory unbacked.
