@@ -221,7 +221,7 @@ void CappedNamespace() {
       for (uint64_t n = scanned - std::min<uint64_t>(scanned, 1'000'000); n < scanned; ++n) {
         there += bench.Get(n, capped) ? 1 : 0;
       }
-      *held = static_cast<double>(there) * 256 / static_cast<double>(uint64_t{64} << 20);
+      *held = static_cast<double>(there) * 248 / static_cast<double>(uint64_t{64} << 20);
     }
     return static_cast<double>(hits) / static_cast<double>(reads);
   };

@@ -37,9 +37,13 @@ bool Cleaner::MakeRoom(bool for_pages) {
 }
 
 bool Cleaner::SliceLocked(bool always) {
-  if (!always && !MemoryIsLow()) return false;
-  if (!evict_.active && !StartEvictionLocked()) return false;
-  RunLocked(evict_, /*until_room=*/true);
+  const bool for_room = always || MemoryIsLow();
+  if (!for_room) {
+    // Where a round of all segments gave nothing, what is over its share cannot go yet.
+    if (!tables_.namespaces.AnyFarOverMax() || fruitless_ > tables_.segments.size()) return false;
+  }
+  if (!evict_.active && !StartEvictionLocked(for_room)) return false;
+  RunLocked(evict_, for_room);
   return true;
 }
 
@@ -58,7 +62,7 @@ void Cleaner::StartLocked(Job& job, Kind kind, Shard* shard) {
   job.reclaimed = 0;
 }
 
-bool Cleaner::StartEvictionLocked() {
+bool Cleaner::StartEvictionLocked(bool for_room) {
   // The shard that holds the most; one that gave nothing stands back.
   Shard* shard = nullptr;
   uint64_t most = 0;
@@ -79,11 +83,15 @@ bool Cleaner::StartEvictionLocked() {
     evict_.sources.push_back(half_dead);
     return true;
   }
-  Queue queue = Policy::Victim(shard->BytesOf(Queue::kSmall), shard->BytesOf(Queue::kMain));
-  Shard::Sealed oldest = shard->TakeOldest(queue);
+  // What a namespace has too much came in last, as a rule. For its sake no open segment is sealed:
+  // there is room.
+  Queue queue = for_room
+                    ? Policy::Victim(shard->BytesOf(Queue::kSmall), shard->BytesOf(Queue::kMain))
+                    : Queue::kSmall;
+  Shard::Sealed oldest = shard->TakeOldest(queue, /*seal_open=*/for_room);
   if (oldest.segment == kNoSegment) {
     queue = queue == Queue::kSmall ? Queue::kMain : Queue::kSmall;
-    oldest = shard->TakeOldest(queue);
+    oldest = shard->TakeOldest(queue, /*seal_open=*/for_room);
     if (oldest.segment == kNoSegment) return false;
   }
   StartLocked(evict_, queue == Queue::kSmall ? Kind::kEvictSmall : Kind::kEvictMain, shard);
@@ -131,10 +139,11 @@ void Cleaner::SizeGhostLocked(Shard& shard) {
   tables_.arena->Charge(shard.ghost.bytes() - before);
 }
 
-void Cleaner::RunLocked(Job& job, bool until_room) {
-  // While a namespace is over its maximum, its entries alone make room, unless a whole round
-  // gave nothing.
-  job.spare_others = job.shard->fruitless < job.patience && tables_.namespaces.AnyOverMax();
+void Cleaner::RunLocked(Job& job, bool for_room) {
+  // While a namespace is over its maximum, its entries alone go, unless room is needed and a whole
+  // round gave none.
+  job.spare_others =
+      !for_room || (job.shard->fruitless < job.patience && tables_.namespaces.AnyOverMax());
   const base::CacheSeconds now = tables_.Now();
   for (int i = 0; i < kSliceEntries && job.active; ++i) {
     const Shard::Sealed& source = job.sources[job.source];
@@ -162,7 +171,7 @@ void Cleaner::RunLocked(Job& job, bool until_room) {
     if (fate == Fate::kGone && !job.surveying) {
       job.reclaimed += bytes;
       // Large values give many pages at once: no more than is needed.
-      if (until_room && !MemoryIsLow()) break;
+      if (&job == &evict_ && for_room && !MemoryIsLow()) break;
     }
   }
 }
@@ -277,7 +286,7 @@ bool Cleaner::Maintain() {
   base::MutexLock lock(mu_);
   if (SliceLocked(/*always=*/false)) return true;
   if (compact_.active || StartCompactionLocked(now)) {
-    RunLocked(compact_, /*until_room=*/false);
+    RunLocked(compact_, /*for_room=*/true);
     return true;
   }
   return WarmPassLocked(now) || now >= next_search_;

@@ -22,7 +22,7 @@ class Cleaner {
 
   // Whether a writer should do a slice.
   bool MemoryIsLow() const { return tables_.arena->Available() < low_water_; }
-  // A slice of eviction, unless another thread is at it.
+  // A slice of eviction, unless another thread is at it, or there is no need.
   void Help();
   // Evicts until a segment (or, for large values, a page) may be had. False if nothing more may go.
   bool MakeRoom(bool for_pages);
@@ -54,11 +54,12 @@ class Cleaner {
 
   // Whether anything was done.
   bool SliceLocked(bool always) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  bool StartEvictionLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // `for_room`: memory is low; else a namespace has too much of it.
+  bool StartEvictionLocked(bool for_room) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool StartCompactionLocked(base::CacheSeconds now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void StartLocked(Job& job, Kind kind, Shard* shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Up to 64 entries of the job.
-  void RunLocked(Job& job, bool until_room) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void RunLocked(Job& job, bool for_room) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void NextSourceLocked(Job& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void FinishLocked(Job& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Fate CleanLocked(Job& job, SegmentId segment, uint32_t offset, base::CacheSeconds now,

@@ -96,7 +96,7 @@ WriteResult Engine::GiveUp(const Key& key, base::Version version) {
 
 WriteResult Engine::Put(const Key& key, const EntryMeta& meta,
                         absl::Span<const std::string_view> pieces) {
-  if (cleaner_->MemoryIsLow()) cleaner_->Help();
+  if (cleaner_->MemoryIsLow() || tables_->namespaces.FarOverMax(key.ns)) cleaner_->Help();
   NewEntry entry{key, meta, pieces, 0, nullptr};
   for (const std::string_view piece : pieces) entry.inline_bytes += piece.size();
   if (entry.inline_bytes > kInlineValueBytes) {

@@ -69,10 +69,21 @@ class Namespaces {
     const int64_t max = account.max.load(std::memory_order_relaxed);
     return max != 0 && account.bytes.load(std::memory_order_relaxed) > max;
   }
+  // So far that it must give even where memory is free: by a twentieth of its maximum.
+  bool FarOverMax(base::NamespaceId ns) const {
+    const Account& account = accounts_[ns.value()];
+    const int64_t max = account.max.load(std::memory_order_relaxed);
+    return max != 0 && account.bytes.load(std::memory_order_relaxed) > max + max / 20;
+  }
   bool AnyOverMax() const {
     base::MutexLock lock(mu_);
     return std::any_of(capped_.begin(), capped_.end(),
                        [this](base::NamespaceId ns) { return OverMax(ns); });
+  }
+  bool AnyFarOverMax() const {
+    base::MutexLock lock(mu_);
+    return std::any_of(capped_.begin(), capped_.end(),
+                       [this](base::NamespaceId ns) { return FarOverMax(ns); });
   }
   bool UnderMin(base::NamespaceId ns) const {
     const Account& account = accounts_[ns.value()];

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -162,43 +161,6 @@ TEST_F(StoreContract, TellsKeysOfEqualHashApart) {
   const ScanChunk chunk = store_->Scan(kPartition, 0, {.max_entries = 4});
   EXPECT_EQ(chunk.entries.size(), 40u) << "the cursor cannot stop between equal hashes";
   EXPECT_TRUE(chunk.done);
-}
-
-TEST_F(StoreContract, AnEntryOfANamedNamespaceTakesLess) {
-  const std::string key = KeysByPartition(6, 1, "named")[5][0];
-  const Key unnamed{
-      NamespaceId(1), key,
-      base::HashKey("other", key) % (uint64_t{1} << 52) | uint64_t{kPartition.value()} << 52};
-  const Key named{NamespaceId(2), key, base::HashKey("named", key)};
-  store_->NameNamespace(NamespaceId(2), "named");
-  store_->NameNamespace(NamespaceId(2), "not this");
-  PutBytes(*store_, unnamed, Meta(1), std::string(100, 'v'));
-  const uint64_t large = store_->Stats().live_bytes;
-  PutBytes(*store_, named, Meta(2), std::string(100, 'v'));
-  EXPECT_EQ(store_->Stats().live_bytes - large, large - 8);
-  EXPECT_EQ(store_->Find(named, {}, buffer_).meta.version, Version(2));
-}
-
-// Such a key is found by its hash in the index, but not by who walks the segment: so it is kept.
-TEST_F(StoreContract, AHashThatIsNotItsNamesIsKept) {
-  store_->NameNamespace(NamespaceId(1), "named");
-  std::map<std::string, uint64_t> expected;
-  for (uint64_t i = 1; i <= 1000; ++i) {
-    const std::string key = "k" + std::to_string(i);
-    Put(key, i, key);
-    if (i % 3 != 0) expected[key] = KeyIn(kPartition, key).hash;
-    if (i % 3 == 0) store_->Erase(KeyIn(kPartition, key), Version(1000 + i));
-  }
-  MaintainAll();
-  std::map<std::string, uint64_t> scanned;
-  uint64_t cursor = 0;
-  for (bool done = false; !done;) {
-    const ScanChunk page = store_->Scan(kPartition, cursor, {});
-    for (const ScannedEntry& entry : page.entries) scanned[std::string(entry.key)] = entry.hash;
-    cursor = page.next;
-    done = page.done;
-  }
-  EXPECT_EQ(scanned, expected);
 }
 
 TEST_F(StoreContract, TheHighestVersionStays) {
@@ -524,35 +486,6 @@ TEST_F(StoreContract, HotEntriesOutliveAScan) {
   int left = 0;
   for (int i = 0; i < 1000; ++i) left += Get("hot" + std::to_string(i)) != "-" ? 1 : 0;
   EXPECT_GE(left, 990);
-}
-
-TEST_F(StoreContract, ANamespaceOverItsMaximumGivesWayWhenMemoryIsFull) {
-  const NamespaceShare share{.ns = NamespaceId(2), .min_percent = 0, .max_percent = 20};
-  store_->SetShares(absl::MakeConstSpan(&share, 1));
-  store_->SetCommitted(kPartition, Version(~uint64_t{0}));
-  const std::string value(1000, 'v');
-  uint64_t version = 0;
-  for (int i = 0; i < 30'000; ++i) Put("k" + std::to_string(i), ++version, value);
-  for (int i = 0; i < 60'000; ++i) {
-    const std::string name = "scan" + std::to_string(i);
-    PutBytes(*store_, KeyIn(kPartition, name, NamespaceId(2)), Meta(++version), value);
-  }
-  // What was free the namespace could have, until its neighbour wants it.
-  for (int i = 0; i < 18'000; ++i) Put("more" + std::to_string(i), ++version, value);
-  int left = 0;
-  for (int i = 0; i < 30'000; ++i) left += Get("k" + std::to_string(i), {.touch = false}) != "-";
-  EXPECT_GE(left, 27'000) << "the neighbour keeps nearly all of its 31 MB";
-  int held = 0;
-  for (int i = 0; i < 60'000; ++i) {
-    const std::string name = "scan" + std::to_string(i);
-    held +=
-        store_->Find(KeyIn(kPartition, name, NamespaceId(2)), {.touch = false}, buffer_).presence ==
-                Presence::kPresent
-            ? 1
-            : 0;
-    buffer_.Reset();
-  }
-  EXPECT_LE(held * 1064.0 / static_cast<double>(kMinMemoryBytes), 0.25);
 }
 
 TEST_F(StoreContract, DoesNotEvictWhatIsNotCommitted) {
