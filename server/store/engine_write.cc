@@ -56,9 +56,10 @@ bool Engine::Append(Partition& p, Slot* slot, const NewEntry& entry, uint8_t opt
     if (place.at == nullptr) return false;
     EntryRef(place.at).Write(entry.key, entry.meta, options, now, entry.pieces, entry.large.get());
   }
-  if (slot != nullptr) tables_->Unlink(p, slot);
   const Slot added(Slot::TagOf(entry.key.hash), 0, place.segment, place.offset);
-  if (!p.index.Insert(entry.key.hash, added)) {
+  if (slot != nullptr) {
+    tables_->Replace(p, slot, added);
+  } else if (!p.index.Insert(entry.key.hash, added)) {
     tables_->AddDead(shard, place.segment, bytes);
     return false;
   }

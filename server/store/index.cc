@@ -4,6 +4,9 @@
 #include <new>
 
 namespace atoll::store {
+
+static_assert(ExtentPool::kLineBytes == 64, "an extent's head and its buckets are a line each");
+
 namespace {
 
 // An entry further from its bucket than this makes its extent grow, if that is well filled.
@@ -14,19 +17,19 @@ constexpr uint32_t kUsualProbes = 6;
 Index::~Index() { Clear(); }
 
 Index::Extent* Index::NewExtent(uint32_t buckets, uint32_t depth) {
-  const size_t bytes = sizeof(Extent) + buckets * sizeof(Bucket);
-  void* const memory = ::operator new(bytes, std::align_val_t(alignof(Extent)));
+  void* const memory = pool_->Allocate(1 + buckets);
+  if (memory == nullptr) return nullptr;
   auto* const extent = new (memory) Extent;
   extent->buckets = buckets;
   extent->depth = depth;
   for (uint32_t i = 0; i < buckets; ++i) new (extent->bucket(i)) Bucket;
-  bytes_ += static_cast<int64_t>(bytes);
+  extent_bytes_ += static_cast<int64_t>(sizeof(Extent) + buckets * sizeof(Bucket));
   return extent;
 }
 
 void Index::FreeExtent(Extent* extent) {
-  bytes_ -= static_cast<int64_t>(sizeof(Extent) + extent->buckets * sizeof(Bucket));
-  ::operator delete(extent, std::align_val_t(alignof(Extent)));
+  extent_bytes_ -= static_cast<int64_t>(sizeof(Extent) + extent->buckets * sizeof(Bucket));
+  pool_->Free(extent, 1 + extent->buckets);
 }
 
 void Index::Clear() {
@@ -35,7 +38,6 @@ void Index::Clear() {
     i += size_t{1} << (Depth() - extent->depth);
     FreeExtent(extent);
   }
-  bytes_ -= DirectoryBytes();
   directory_.clear();
   directory_.shrink_to_fit();
   size_ = 0;
@@ -63,7 +65,9 @@ bool Index::Place(Extent* extent, Slot slot, uint32_t max_probes) {
 bool Index::Insert(uint64_t hash, Slot slot) {
   const uint32_t tag = Slot::TagOf(hash);
   if (directory_.empty()) {
-    directory_.push_back(ExtentRef(NewExtent(1, 0)));
+    Extent* const first = NewExtent(1, 0);
+    if (first == nullptr) return false;
+    directory_.push_back(ExtentRef(first));
   }
   if (const Extent* extent = ExtentOf(tag); extent->erased > extent->buckets * kSlotsPerBucket) {
     Rebuild(tag);
@@ -94,6 +98,7 @@ Index::Extent* Index::Build(uint32_t at_least, uint32_t depth, const std::vector
        buckets = std::max(buckets + 1, buckets * 9 / 8)) {
     if (buckets * kSlotsPerBucket <= slots.size()) continue;
     Extent* const extent = NewExtent(buckets, depth);
+    if (extent == nullptr) return nullptr;
     const bool crowded = slots.size() * 3 < size_t{buckets} * kSlotsPerBucket * 2;
     const uint32_t probes = crowded ? kMaxBuckets : kUsualProbes;
     bool all = true;
@@ -155,15 +160,17 @@ bool Index::Split(uint32_t tag, const std::vector<Slot>& slots) {
     // All slots in one half, close together: as many buckets as there are, and the longest way.
     if (built[i] == nullptr) {
       built[i] = NewExtent(kMaxBuckets, depth);
+      if (built[i] == nullptr) {
+        if (i > 0) FreeExtent(built[0]);
+        return false;
+      }
       for (const Slot slot : halves[i]) Place(built[i], slot, kMaxBuckets);
     }
   }
   if (depth > Depth()) {
-    bytes_ -= DirectoryBytes();
     const size_t places = directory_.size();
     directory_.resize(places * 2);
     for (size_t i = places; i-- > 0;) directory_[2 * i] = directory_[2 * i + 1] = directory_[i];
-    bytes_ += DirectoryBytes();
   }
   const uint32_t first = tag & ~(2 * bit - 1);
   Replace(old, built[0], first);

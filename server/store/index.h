@@ -16,6 +16,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "server/store/arena.h"
+#include "server/store/extent_pool.h"
 
 namespace atoll::store {
 
@@ -56,6 +57,8 @@ class Index {
  public:
   Index() = default;
   ~Index();
+  // Where extents come from, before anything is inserted; outlives the index.
+  void SetPool(ExtentPool* pool) { pool_ = pool; }
   Index(const Index&) = delete;
   Index& operator=(const Index&) = delete;
 
@@ -63,13 +66,21 @@ class Index {
   // Insert or Clear.
   template <typename Match>
   Slot* Find(uint64_t hash, Match match);
-  // False if no room could be made in the table, which takes hundreds of equal tags.
+  // False if no room could be made in the table: the pool has none, or there are hundreds of equal
+  // tags.
   bool Insert(uint64_t hash, Slot slot);
   void Erase(Slot* slot);
   void Clear();
 
   uint64_t size() const { return size_; }
-  int64_t bytes() const { return bytes_; }
+  // Of extents, in the pool.
+  int64_t extent_bytes() const { return extent_bytes_; }
+  // Of the directory, on the heap.
+  int64_t directory_bytes() const {
+    return directory_.size() <= kInlinePlaces
+               ? 0
+               : static_cast<int64_t>(directory_.capacity() * sizeof(ExtentRef));
+  }
   // Asks for the line where a Find of this hash begins, and touches no other than the directory's.
   void PrefetchBucket(uint64_t hash) const {
     const uint32_t tag = Slot::TagOf(hash);
@@ -140,16 +151,13 @@ class Index {
   Extent* ExtentOf(uint32_t tag) const {
     return directory_.empty() ? nullptr : directory_[PlaceOf(tag)].extent();
   }
-  int64_t DirectoryBytes() const {
-    return directory_.size() <= kInlinePlaces
-               ? 0
-               : static_cast<int64_t>(directory_.capacity() * sizeof(ExtentRef));
-  }
+  // nullptr if the pool has no room.
   Extent* NewExtent(uint32_t buckets, uint32_t depth);
   void FreeExtent(Extent* extent);
   static std::vector<Slot> SlotsOf(const Extent& extent);
   static bool Place(Extent* extent, Slot slot, uint32_t max_probes);
-  // One with room for all of `slots`; nullptr if 64 buckets are not enough.
+  // One with room for all of `slots`; nullptr if 64 buckets are not enough, or the pool has no
+  // room.
   Extent* Build(uint32_t at_least, uint32_t depth, const std::vector<Slot>& slots);
   bool Grow(uint32_t tag);
   // Anew, as large as it must be: erased entries leave their `overflowed` behind.
@@ -160,8 +168,9 @@ class Index {
   static constexpr size_t kInlinePlaces = 2;
   // 2^Depth() of them, or none; one extent may fill many places.
   absl::InlinedVector<ExtentRef, kInlinePlaces> directory_;
+  ExtentPool* pool_ = nullptr;
   uint64_t size_ = 0;
-  int64_t bytes_ = 0;
+  int64_t extent_bytes_ = 0;
 };
 
 template <typename Match>

@@ -30,6 +30,7 @@ Tables::Tables(const StoreOptions& store_options, std::shared_ptr<Arena> mapped,
     : options(store_options),
       arena(std::move(mapped)),
       pages(std::make_shared<PagePool>(arena)),
+      extents(arena.get()),
       pin_cap(options.memory_bytes / kPinShare),
       segments(arena->segment_count()),
       shards(shard_count),
@@ -37,8 +38,12 @@ Tables::Tables(const StoreOptions& store_options, std::shared_ptr<Arena> mapped,
   for (size_t i = 0; i < shards.size(); ++i) {
     shards[i].Init(static_cast<uint16_t>(i), arena.get(), &segments);
   }
-  // The tables themselves, with what the page pool keeps of each segment.
-  arena->Charge(static_cast<int64_t>(segments.size() * (sizeof(SegmentInfo) + 16) +
+  for (Partition& p : partitions) {
+    base::MutexLock lock(p.mu);
+    p.index.SetPool(&extents);
+  }
+  // The tables themselves, with what the pools of pages and extents keep of each segment.
+  arena->Charge(static_cast<int64_t>(segments.size() * (sizeof(SegmentInfo) + 16 + 24) +
                                      partitions.size() * sizeof(Partition) +
                                      shards.size() * sizeof(Shard)));
 }
@@ -93,14 +98,24 @@ void Tables::AddDead(Shard& shard, SegmentId segment, uint32_t bytes) {
 }
 
 void Tables::Unlink(Partition& p, Slot* slot) {
-  const EntryRef entry = EntryAt(*slot);
-  const SegmentId segment = slot->segment();
+  const Slot old = *slot;
+  p.index.Erase(slot);
+  End(p, old);
+}
+
+void Tables::Replace(Partition& p, Slot* slot, const Slot& with) {
+  const Slot old = *slot;
+  *slot = with;
+  End(p, old);
+}
+
+void Tables::End(Partition& p, const Slot& slot) {
+  const EntryRef entry = EntryAt(slot);
   const uint32_t bytes = entry.bytes();
-  Count(p, entry, segments[segment].queue, -1);
+  Count(p, entry, segments[slot.segment()].queue, -1);
   const std::shared_ptr<LargeValue> last =
       entry.is_large() ? std::exchange(entry.large()->self, nullptr) : nullptr;
-  p.index.Erase(slot);
-  AddDead(*p.shard, segment, bytes);
+  AddDead(*p.shard, slot.segment(), bytes);
 }
 
 bool Tables::Move(Partition& p, Slot* slot, Queue queue, uint32_t frequency,
@@ -144,7 +159,8 @@ void Tables::ForgetCommitted(Partition& p) {
 }
 
 void Tables::Charge(Partition& p) {
-  const int64_t bytes = p.index.bytes() + (p.memory == nullptr ? 0 : p.memory->tombstones.bytes());
+  const int64_t bytes =
+      p.index.directory_bytes() + (p.memory == nullptr ? 0 : p.memory->tombstones.bytes());
   if (bytes == p.charged_bytes) return;
   arena->Charge(bytes - p.charged_bytes);
   p.charged_bytes = bytes;

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "server/store/arena.h"
 #include "server/store/entry.h"
+#include "server/store/extent_pool.h"
 #include "server/store/large_value.h"
 #include "server/store/namespaces.h"
 #include "server/store/partition.h"
@@ -49,6 +50,8 @@ class Tables {
   }
   // Ends an entry: takes it out of the index and every account.
   void Unlink(Partition& p, Slot* slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+  // Ends the slot's entry, and another one of the same key takes its place in the index.
+  void Replace(Partition& p, Slot* slot, const Slot& with) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   // Counts an entry that was just written, or leaves uncounted (sign -1) one that ends.
   void Count(Partition& p, const EntryRef& entry, Queue queue, int sign)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
@@ -61,7 +64,7 @@ class Tables {
   void Remember(Partition& p, uint64_t hash, base::Version version)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   void ForgetCommitted(Partition& p) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
-  // After a change of the index or the tombstones.
+  // After a change of the index's directory or the tombstones: extents lie in segments.
   void Charge(Partition& p) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   // Names a warm entry to the sink, once. Not if the queue to it is full.
   void OfferWarm(EntryRef entry, Partition& p) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
@@ -70,6 +73,7 @@ class Tables {
   const StoreOptions options;
   const std::shared_ptr<Arena> arena;
   const std::shared_ptr<PagePool> pages;
+  ExtentPool extents;
   const uint64_t pin_cap;
   std::vector<SegmentInfo> segments;
   std::vector<Shard> shards;
@@ -80,6 +84,9 @@ class Tables {
   std::atomic<uint64_t> large_copies{0};
 
  private:
+  // The rest of what is to do for an entry that has left the index. Its bytes may be anybody's
+  // after.
+  void End(Partition& p, const Slot& slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   Tables(const StoreOptions& store_options, std::shared_ptr<Arena> mapped, size_t shard_count);
 };
 

@@ -108,7 +108,6 @@ TEST_F(StoreNamespaces, ANamespaceOverItsMaximumGivesWayWhenMemoryIsFull) {
   EXPECT_LE(held * 1064.0 / static_cast<double>(kMinMemoryBytes), 0.25);
 }
 
-
 // A reader whose keys are about as popular as 1/rank, beside a namespace capped at 20% that writes
 // ten keys for each of its requests.
 class Neighbours {
@@ -163,8 +162,8 @@ class Neighbours {
     for (int p = 0; p < 64; ++p) {
       uint64_t cursor = 0;
       for (bool done = false; !done;) {
-        const ScanChunk page = store_->Scan(PartitionId(p), cursor,
-                                            {.max_entries = 1000, .with_values = false, .ns = kCapped});
+        const ScanChunk page = store_->Scan(
+            PartitionId(p), cursor, {.max_entries = 1000, .with_values = false, .ns = kCapped});
         for (const ScannedEntry& entry : page.entries) {
           bytes += (26 + entry.key.size() + entry.value_size + 7) / 8 * 8;
         }
