@@ -4,17 +4,17 @@
 //   8  expiry    4   seconds since 2020; 0: never
 //  12  lengths   4   key - 1 : 10, inline value : 14, options : 8
 //  16  namespace 2
-//  18  hash 8 (kKeepsHash), flags 4 (kHasFlags), idle limit 4 and last access 4 (kHasIdle), pointer
-//  8
-//      (kIsLarge), key, value
+//  18  hash 8 (kKeepsHash), flags 4 (kHasFlags), idle limit 4 and last access 4 (kHasIdle),
+//      pointer 8 (kIsLarge), key, value
 //
 // Entries start at multiples of 8. Namespace, key and kept hash never change, nor do the options
 // that say where they lie: who walks a segment finds an entry's partition by them, without a lock.
-// Lengths change (a value that is overwritten), and are read and written atomically for that walk;
+// Lengths change (a value that is overwritten), and are written, and read by that walk, atomically;
 // relaxed, because what the walk uses of them stays. The rest is guarded by the mutex of the
 // entry's partition.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <cstring>
@@ -45,6 +45,19 @@ class EntryRef {
   base::CacheSeconds expiry() const { return Load<uint32_t>(8); }
   base::NamespaceId ns() const { return base::NamespaceId(Load<uint16_t>(16)); }
   uint8_t options() const { return static_cast<uint8_t>(Lengths() >> 24); }
+  // What never changes, read as who walks a segment may.
+  struct Identity {
+    base::NamespaceId ns;
+    std::string_view key;
+    bool keeps_hash = false;
+  };
+  Identity identity() const {
+    const uint32_t lengths = LengthsRef().load(std::memory_order_relaxed);
+    const auto options = static_cast<uint8_t>(lengths >> 24);
+    return {.ns = ns(),
+            .key = {at_ + kHeaderBytes + ExtraBytes(options), (lengths & 0x3ff) + 1},
+            .keeps_hash = (options & kKeepsHash) != 0};
+  }
   bool is_large() const { return (options() & kIsLarge) != 0; }
   bool keeps_hash() const { return (options() & kKeepsHash) != 0; }
   uint64_t kept_hash() const { return Load<uint64_t>(kHeaderBytes); }
@@ -79,11 +92,9 @@ class EntryRef {
   }
   // Of an entry that is to be written, with alignment.
   static uint32_t BytesFor(size_t key_bytes, uint8_t options, size_t inline_value_bytes) {
-    const size_t extra = ((options & kKeepsHash) != 0 ? 8 : 0) +
-                         ((options & kHasFlags) != 0 ? 4 : 0) +
-                         ((options & kHasIdle) != 0 ? 8 : 0) + ((options & kIsLarge) != 0 ? 8 : 0);
     return static_cast<uint32_t>(
-        (kHeaderBytes + extra + key_bytes + inline_value_bytes + kAlign - 1) / kAlign * kAlign);
+        (kHeaderBytes + ExtraBytes(options) + key_bytes + inline_value_bytes + kAlign - 1) /
+        kAlign * kAlign);
   }
 
   // Where no entry is yet; `pieces` are the small value, or none with `large`.
@@ -118,7 +129,8 @@ class EntryRef {
   std::atomic_ref<uint32_t> LengthsRef() const {
     return std::atomic_ref<uint32_t>(*reinterpret_cast<uint32_t*>(at_ + 12));
   }
-  uint32_t Lengths() const { return LengthsRef().load(std::memory_order_relaxed); }
+  // For who holds the partition's mutex: nobody writes them meanwhile.
+  uint32_t Lengths() const { return Load<uint32_t>(12); }
   void StoreLengths(uint32_t lengths) { LengthsRef().store(lengths, std::memory_order_relaxed); }
   void SetLengths(size_t key_bytes, uint32_t options, absl::Span<const std::string_view> pieces) {
     size_t value_bytes = 0;
@@ -143,11 +155,25 @@ class EntryRef {
     }
   }
 
+  // Between the header and the key.
+  static uint32_t ExtraBytes(uint8_t options) {
+    // By a table, because every look-up asks.
+    static constexpr auto kBytes = [] {
+      std::array<uint8_t, 32> bytes{};
+      for (uint32_t i = 0; i < bytes.size(); ++i) {
+        bytes[i] =
+            static_cast<uint8_t>(((i & kKeepsHash) != 0 ? 8 : 0) + ((i & kHasFlags) != 0 ? 4 : 0) +
+                                 ((i & kHasIdle) != 0 ? 8 : 0) + ((i & kIsLarge) != 0 ? 8 : 0));
+      }
+      return bytes;
+    }();
+    return kBytes[options % kBytes.size()];
+  }
   bool HasIdle() const { return (options() & kHasIdle) != 0; }
   uint32_t FlagsAt() const { return kHeaderBytes + (keeps_hash() ? 8 : 0); }
   uint32_t IdleAt() const { return FlagsAt() + ((options() & kHasFlags) != 0 ? 4 : 0); }
   uint32_t LargeAt() const { return IdleAt() + (HasIdle() ? 8 : 0); }
-  uint32_t KeyAt() const { return LargeAt() + (is_large() ? 8 : 0); }
+  uint32_t KeyAt() const { return kHeaderBytes + ExtraBytes(options()); }
 
   char* at_;
 };

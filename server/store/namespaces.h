@@ -40,7 +40,9 @@ class Namespaces {
   }
   // Needs no lock: see entry.h.
   uint64_t HashOf(const EntryRef& entry) const {
-    return entry.keeps_hash() ? entry.kept_hash() : base::HashKey(*NameOf(entry.ns()), entry.key());
+    const EntryRef::Identity identity = entry.identity();
+    return identity.keeps_hash ? entry.kept_hash()
+                               : base::HashKey(*NameOf(identity.ns), identity.key);
   }
 
   void Add(base::NamespaceId ns, int64_t bytes) {

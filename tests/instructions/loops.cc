@@ -41,6 +41,7 @@ std::unique_ptr<store::Store> MakeStore() {
   absl::StatusOr<std::unique_ptr<store::Store>> store = store::Store::Create(
       {.memory_bytes = uint64_t{64} << 20, .cores = 2, .clock = &base::Clock::Real()});
   if (!store.ok()) Fail("no store");
+  (*store)->NameNamespace(kNamespace, "default");
   for (uint32_t p = 0; p < base::kPartitionCount; ++p) {
     (*store)->OpenPartition(base::PartitionId(static_cast<uint16_t>(p)));
     (*store)->SetCommitted(base::PartitionId(static_cast<uint16_t>(p)),
