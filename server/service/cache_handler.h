@@ -41,6 +41,7 @@ struct CacheCounters {
   std::atomic<uint64_t> reads{0};
   std::atomic<uint64_t> writes{0};
   std::atomic<uint64_t> refused{0};  // for overload
+  std::atomic<uint64_t> paused{0};   // messages that waited for their answers to be taken
 };
 
 // What an operation costs of the budget, beside its key and value.

@@ -83,45 +83,63 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
       // output is this thread's.
       gathering_ = true;
     }
-    const absl::Status status = batch->Decode();
-    if (status.ok()) Run(batch.get());
-    Settle(std::move(batch), status);
-  }
-
-  void Run(OperationBatch* batch) {
+    if (absl::Status status = batch->Decode(); !status.ok()) return Reject(status);
     if (!std::exchange(seen_first_, true) && batch->refuse_wrong_owner()) last_hop_ = true;
-    output_.Expect(std::min(kMostExpected, batch->count() * bytes_per_answer_));
-    const size_t before = written_bytes_ + output_.size();
     // Late operations keep the stream, too.
     batch->keep = shared_from_this();
-    const absl::Duration waited =
-        waiting_time_.Observe(batch->sent_us(), base::Clock::Real().BootTime());
-    if (waited > CacheHandler::kRound) {
-      batch->Refuse(base::Overloaded("messages wait too long for this node",
-                                     std::min(waited, absl::Seconds(1))),
-                    &output_, this);
-    } else {
-      batch->Run(Info(absl::InfiniteDuration()), &output_, this);
-    }
+    GoOn(std::move(batch), /*anew=*/true);
+  }
+
+  // What came is no message.
+  void Reject(const absl::Status& status) {
+    base::MutexLock lock(mu_);
+    gathering_ = false;
+    ended_ = true;
+    status_ = status;
+    AdvanceLocked();
+  }
+
+  // Carries a message out, or what is left of it.
+  void GoOn(std::unique_ptr<OperationBatch> batch, bool anew) {
+    output_.Expect(std::min(kMostExpected, batch->count() * bytes_per_answer_));
+    const size_t before = written_bytes_ + output_.size();
+    const bool done = anew ? Run(batch.get()) : batch->Resume();
+    if (!done) return Pause(std::move(batch));
     const size_t answers = batch->count() - batch->late();
-    if (answers > 0) {
+    if (anew && answers > 0) {
       const size_t size = (written_bytes_ + output_.size() - before) / answers + 1;
       // Seldom too small: memory for the rest of a message costs more than memory that is not used.
       bytes_per_answer_ = std::max(size, bytes_per_answer_ - bytes_per_answer_ / 16);
     }
+    Settle(std::move(batch));
+  }
+
+  bool Run(OperationBatch* batch) {
+    const absl::Duration waited =
+        waiting_time_.Observe(batch->sent_us(), base::Clock::Real().BootTime());
+    if (waited <= CacheHandler::kRound) {
+      return batch->Run(Info(absl::InfiniteDuration()), &output_, this);
+    }
+    batch->Refuse(base::Overloaded("messages wait too long for this node",
+                                   std::min(waited, absl::Seconds(1))),
+                  &output_, this);
+    return true;
+  }
+
+  // Until some of what it has answered was taken. A write is under way then.
+  void Pause(std::unique_ptr<OperationBatch> batch) {
+    base::MutexLock lock(mu_);
+    gathering_ = false;
+    paused_ = std::move(batch);
+    AdvanceLocked();
   }
 
   // The message's operations were started.
-  void Settle(std::unique_ptr<OperationBatch> batch, const absl::Status& status) {
+  void Settle(std::unique_ptr<OperationBatch> batch) {
     // Goes when the mutex is free.
     std::shared_ptr<void> keep;
     base::MutexLock lock(mu_);
     gathering_ = false;
-    if (!status.ok()) {
-      ended_ = true;
-      status_ = status;
-      return AdvanceLocked();
-    }
     const size_t late = batch->late();
     if (late > 0) {
       batch->charged = batch->input().size() + late * kWaitingBytes;
@@ -142,6 +160,11 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
     written_bytes_ += output_.size();
     base::MutexLock lock(mu_);
     QueueLocked(&output_);
+  }
+
+  bool HasRoom() override {
+    base::MutexLock lock(mu_);
+    return broken_ || writing_bytes_ + UnwrittenLocked() <= ExchangeCall::kPauseBytes;
   }
 
   void OnFailed(const absl::Status& /*status*/) override {}
@@ -233,11 +256,22 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
   }
 
   void OnWritten(bool ok) {
-    base::MutexLock lock(mu_);
-    writing_ = false;
-    writing_bytes_ = 0;
-    if (!ok) broken_ = true;
-    AdvanceLocked();
+    std::unique_ptr<OperationBatch> batch;
+    {
+      base::MutexLock lock(mu_);
+      writing_ = false;
+      writing_bytes_ = 0;
+      if (!ok) broken_ = true;
+      const bool room = UnwrittenLocked() <= ExchangeCall::kPauseBytes / 2;
+      if (paused_ == nullptr || (!broken_ && !room)) return AdvanceLocked();
+      batch = std::move(paused_);
+      // What is there goes out meanwhile.
+      if (!broken_ && UnwrittenLocked() > 0) WriteLocked();
+      gathering_ = true;
+    }
+    if (ok) return GoOn(std::move(batch), /*anew=*/false);
+    batch->Abandon();
+    Settle(std::move(batch));
   }
 
   size_t UnwrittenLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -260,13 +294,14 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
       ready_bytes_ = 0;
     }
     if (!writing_ && UnwrittenLocked() > 0) WriteLocked();
-    if (reading_ == nullptr && !ended_ &&
+    if (reading_ == nullptr && paused_ == nullptr && !ended_ &&
         held_bytes_ + writing_bytes_ + UnwrittenLocked() <= ExchangeCall::kPauseBytes) {
       ReadLocked();
     }
     // A message that is no message ends the stream at once; else all is answered first.
     const bool answered = waiting_ == 0 && UnwrittenLocked() == 0;
-    if (ended_ && reading_ == nullptr && !writing_ && (answered || broken_ || !status_.ok())) {
+    if (ended_ && reading_ == nullptr && paused_ == nullptr && !writing_ &&
+        (answered || broken_ || !status_.ok())) {
       finishing_ = true;
       stream_.Finish(rpc::ToGrpc(status_), finished_.Arm());
     }
@@ -330,6 +365,8 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
   std::unique_ptr<OperationBatch> reading_ ABSL_GUARDED_BY(mu_);
   // For the next read. Batches that are busy belong to those who will leave them.
   std::unique_ptr<OperationBatch> idle_ ABSL_GUARDED_BY(mu_);
+  // Waits for room; then nothing is read.
+  std::unique_ptr<OperationBatch> paused_ ABSL_GUARDED_BY(mu_);
   bool ended_ ABSL_GUARDED_BY(mu_) = false;  // nothing more will be read
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
   bool broken_ ABSL_GUARDED_BY(mu_) = false;  // nothing can be written any more

@@ -47,6 +47,8 @@ class OperationBatch {
     virtual ~Owner() = default;
     // The output has grown to kMessageBytes: the owner may take what it holds.
     virtual void OnFull() = 0;
+    // Whether there is room for more answers; else Run pauses.
+    virtual bool HasRoom() = 0;
     // A bare operation failed.
     virtual void OnFailed(const absl::Status& status) = 0;
     // One for the generated classes, in its turn.
@@ -74,9 +76,12 @@ class OperationBatch {
   bool refuse_wrong_owner() const { return refuse_wrong_owner_; }
   uint64_t sent_us() const { return sent_us_; }
 
-  // Carries all of it out. Afterwards the batch is busy until Leave has been called once by the
-  // caller and once for each late operation.
-  void Run(const CallInfo& info, wire::Output* output, Owner* owner);
+  // Carries all of it out. The batch is busy from then on, until Leave has been called once by the
+  // caller and once for each late operation. False: it has paused for want of room, and is to be
+  // Resumed, or Abandoned, before the caller's Leave.
+  bool Run(const CallInfo& info, wire::Output* output, Owner* owner);
+  bool Resume();
+  void Abandon();
   // The same, but that all of it is refused.
   void Refuse(const absl::Status& status, wire::Output* output, Owner* owner);
   // Whether that was the last: the batch may be used again.
@@ -145,8 +150,9 @@ class OperationBatch {
   // Running.
   void Start(const CallInfo& info, wire::Output* output, Owner* owner);
   void RunStep(const Step& step);
-  // Piece by piece, until the turn is over.
-  void RunInTurn(Step step);
+  // Piece by piece, until the turn is over. False: there is no room now.
+  bool RunInTurn(Step* step);
+  void EndRun();
   bool TurnIsOver();
   // Of the burden that a test puts on this node: so many operations were carried out.
   void Burn(size_t count) const;
@@ -195,6 +201,7 @@ class OperationBatch {
   // Of the thread's processor time, in nanoseconds; 0: the message is too short for a look at it.
   int64_t turn_start_ = 0;
   absl::Duration turn_;
+  size_t next_step_ = 0;       // what of the steps is not done is as it stands there
   size_t begun_ = 0;           // operations
   absl::Status turn_is_over_;  // not OK: the rest is refused so
   std::string refusal_;        // serialized

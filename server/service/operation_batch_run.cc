@@ -223,6 +223,7 @@ void OperationBatch::Start(const CallInfo& info, wire::Output* output, Owner* ow
   refusal_.clear();
   turn_is_over_ = absl::OkStatus();
   begun_ = 0;
+  next_step_ = 0;
 }
 
 void OperationBatch::Refuse(const absl::Status& status, wire::Output* output, Owner* owner) {
@@ -231,24 +232,36 @@ void OperationBatch::Refuse(const absl::Status& status, wire::Output* output, Ow
   for (const Step& step : steps_) RefuseStep(step, status);
 }
 
-void OperationBatch::Run(const CallInfo& info, wire::Output* output, Owner* owner) {
+bool OperationBatch::Run(const CallInfo& info, wire::Output* output, Owner* owner) {
   Start(info, output, owner);
   for (Operation& write : writes_) write.deadline = std::min(now_ + write.deadline, deadline_);
-  absl::Status admitted;
   if (count_ > 0) {
-    admitted = handler_->Admit(static_cast<uint32_t>(count_),
-                               count_ * kOperationBytes + input_.size(), info, &admission_);
-  }
-  turn_ = handler_->Turn();
-  turn_start_ = count_ > kPiece || burns() ? ThreadCpu() : 0;
-  for (const Step& step : steps_) {
-    if (admitted.ok()) {
-      RunInTurn(step);
-    } else {
-      RefuseStep(step, admitted);
+    const absl::Status admitted = handler_->Admit(
+        static_cast<uint32_t>(count_), count_ * kOperationBytes + input_.size(), info, &admission_);
+    if (!admitted.ok()) {
+      for (const Step& step : steps_) RefuseStep(step, admitted);
+      return true;
     }
   }
-  if (!admitted.ok()) return;
+  turn_ = handler_->Turn();
+  return Resume();
+}
+
+bool OperationBatch::Resume() {
+  turn_start_ = count_ > kPiece || burns() ? ThreadCpu() : 0;
+  for (; next_step_ < steps_.size(); ++next_step_) {
+    if (!RunInTurn(&steps_[next_step_])) {
+      handler_->counters_.paused.fetch_add(1, std::memory_order_relaxed);
+      return false;
+    }
+  }
+  EndRun();
+  return true;
+}
+
+void OperationBatch::Abandon() { EndRun(); }
+
+void OperationBatch::EndRun() {
   CacheCounters& counters = handler_->counters_;
   if (reads_ > 0) counters.reads.fetch_add(reads_, std::memory_order_relaxed);
   if (count_ > reads_) counters.writes.fetch_add(count_ - reads_, std::memory_order_relaxed);
@@ -260,19 +273,24 @@ void OperationBatch::Run(const CallInfo& info, wire::Output* output, Owner* owne
   }
 }
 
-void OperationBatch::RunInTurn(Step step) {
-  const bool divisible = step.kind == Step::Kind::kGets || step.kind == Step::Kind::kWrites;
+bool OperationBatch::RunInTurn(Step* step) {
+  const bool divisible = step->kind == Step::Kind::kGets || step->kind == Step::Kind::kWrites;
   const size_t piece = burns() ? 1 : kPiece;
-  while (step.count > 0) {
-    if (TurnIsOver()) return RefuseStep(step, turn_is_over_);
-    Step some = step;
-    if (divisible) some.count = std::min(step.count, piece);
+  while (step->count > 0) {
+    if (TurnIsOver()) {
+      RefuseStep(*step, turn_is_over_);
+      return true;
+    }
+    if (begun_ > 0 && !owner_->HasRoom()) return false;
+    Step some = *step;
+    if (divisible) some.count = std::min(step->count, piece);
     begun_ += some.count;
     RunStep(some);
     Burn(some.count);
-    step.first += some.count;
-    step.count -= some.count;
+    step->first += some.count;
+    step->count -= some.count;
   }
+  return true;
 }
 
 bool OperationBatch::TurnIsOver() {

@@ -68,6 +68,8 @@ class Call final : public rpc::Tag, public OperationBatch::Owner {
   // --- OperationBatch::Owner ---
 
   void OnFull() override {}
+  // Limited by what one answer may hold.
+  bool HasRoom() override { return true; }
   void OnFailed(const absl::Status& status) override { failed_ = status; }
 
   void StartOther(std::unique_ptr<v1::Operation> operation) override {

@@ -68,6 +68,7 @@ class Cost : public ::testing::Test, public OperationBatch::Owner {
   }
 
   void OnFull() override { FAIL(); }
+  bool HasRoom() override { return true; }
   void OnFailed(const absl::Status& status) override { FAIL() << status; }
   void StartOther(std::unique_ptr<v1::Operation>) override { FAIL(); }
   void OnLate(OperationBatch::Late*, replication::OperationResult) override { FAIL(); }
