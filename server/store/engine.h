@@ -26,6 +26,7 @@ class Engine final : public Store {
   void FindBatch(absl::Span<const Key> keys, const FindOptions& options, ReadBuffer& buffer,
                  absl::Span<Found> results) override;
   void FindEach(absl::Span<const Key> keys, const FindOptions& options, FindSink& sink) override;
+  void Prefetch(absl::Span<const Key> keys) override;
   WriteResult Put(const Key& key, const EntryMeta& meta,
                   absl::Span<const std::string_view> pieces) override;
   WriteResult Erase(const Key& key, base::Version version) override;
@@ -74,8 +75,6 @@ class Engine final : public Store {
   // --- engine_batch.cc ---
   void FindGroup(absl::Span<const Key> keys, const FindOptions& options, base::CacheSeconds now,
                  Place place, absl::Span<Found> results);
-  // Asks for what look-ups of the keys will touch.
-  void Prefetch(absl::Span<const Key> keys);
 
   // --- engine_write.cc ---
   // Whether the key has this version already, or a later one.

@@ -197,6 +197,9 @@ class Store {
   // The same, but that each key is handed to `sink`, in order.
   virtual void FindEach(absl::Span<const Key> keys, const FindOptions& options, FindSink& sink) = 0;
 
+  // Brings near what reading or writing these keys will touch; no more of them than some dozens.
+  virtual void Prefetch(absl::Span<const Key> keys) = 0;
+
   // --- Writes ---
   // `pieces` together are the value. INVALID sizes are a caller's bug: they were validated before.
   virtual WriteResult Put(const Key& key, const EntryMeta& meta,
