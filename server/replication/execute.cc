@@ -97,7 +97,7 @@ bool Partition::LeaseHolds() const {
 
 void Partition::Execute(const Operation& operation, Done done, Finish* finish) {
   base::MutexLock lock(mu_);
-  if (absl::Status status = Admit(operation); !status.ok()) {
+  if (absl::Status status = Admit(operation, Now()); !status.ok()) {
     finish->Answer(std::move(done), {.status = std::move(status)});
     return;
   }
@@ -110,13 +110,23 @@ void Partition::Execute(const Operation& operation, Done done, Finish* finish) {
   }
 }
 
-void Partition::ExecuteWrite(const Operation& operation, size_t index, WriteSink& sink,
-                             Finish* finish) {
+void Partition::PrefetchForWrite() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  __builtin_prefetch(&serving_, 1);
+  __builtin_prefetch(&mu_, 1);
+  __builtin_prefetch(&placement_);
+  __builtin_prefetch(&log_, 1);
+  __builtin_prefetch(&committed_, 1);
+  __builtin_prefetch(&members_);
+  __builtin_prefetch(&waiters_);
+}
+
+void Partition::ExecuteWrite(const Operation& operation, absl::Duration now, size_t index,
+                             WriteSink& sink, Finish* finish) {
   Waiter waiter{.done = nullptr, .result = {}, .deadline = operation.deadline};
   bool admitted = false;
   {
     base::MutexLock lock(mu_);
-    admitted = Admit(operation).ok();
+    admitted = Admit(operation, now).ok();
     if (admitted) {
       const uint64_t sequence = Write(operation, &waiter, finish);
       if (sequence > committed_ || !Settle(&waiter)) {
@@ -129,9 +139,9 @@ void Partition::ExecuteWrite(const Operation& operation, size_t index, WriteSink
   sink.Answer(index, std::move(waiter.result));
 }
 
-absl::Status Partition::Admit(const Operation& operation) {
+absl::Status Partition::Admit(const Operation& operation, absl::Duration now) {
   if (context_->draining.load(std::memory_order_relaxed)) return Draining();
-  if (operation.deadline <= Now()) return DeadlinePast();
+  if (operation.deadline <= now) return DeadlinePast();
   if (operation.kind == OpKind::kGet && operation.bounded && ReplicaMayAnswer()) return {};
   if (!Leads()) {
     return placement_.primary.value() == 0 ? NoPrimary(id_, "nobody owns it now") : WrongOwner(id_);
@@ -311,7 +321,7 @@ void Partition::Flush(base::NamespaceId ns, absl::Duration deadline, Done done, 
   Operation as_write;
   as_write.kind = OpKind::kDelete;
   as_write.deadline = deadline;
-  if (absl::Status status = Admit(as_write); !status.ok()) {
+  if (absl::Status status = Admit(as_write, Now()); !status.ok()) {
     finish->Answer(std::move(done), {.status = std::move(status)});
     return;
   }
@@ -333,7 +343,7 @@ absl::StatusOr<store::ScanChunk> Partition::Scan(uint64_t cursor,
                                                  const store::ScanOptions& options) {
   base::MutexLock lock(mu_);
   Operation as_read;
-  if (absl::Status status = Admit(as_read); !status.ok()) return status;
+  if (absl::Status status = Admit(as_read, Now()); !status.ok()) return status;
   store::ScanChunk chunk = context_->store->Scan(id_, cursor, options);
   for (store::ScannedEntry& entry : chunk.entries) {
     if (entry.meta.version.sequence() > committed_) entry.value = {};

@@ -80,8 +80,13 @@ class Partition {
   uint64_t ReadTicket() const { return serving_.load(std::memory_order_acquire); }
   bool MayAnswer(uint64_t ticket, base::Version seen) const;
   void Execute(const Operation& operation, Done done, Finish* finish);
-  // A write of a batch. The sink's Answer and Refuse are called when the mutex is free.
-  void ExecuteWrite(const Operation& operation, size_t index, WriteSink& sink, Finish* finish);
+  // A write of a batch, at `now` or a moment later. The sink's Answer and Refuse are called when
+  // the mutex is free.
+  void ExecuteWrite(const Operation& operation, absl::Duration now, size_t index, WriteSink& sink,
+                    Finish* finish);
+  // Brings near what a read without a lock, or a write, will touch.
+  void PrefetchForRead() const { __builtin_prefetch(&serving_); }
+  void PrefetchForWrite() const;
   void Flush(base::NamespaceId ns, absl::Duration deadline, Done done, Finish* finish);
   absl::StatusOr<store::ScanChunk> Scan(uint64_t cursor, const store::ScanOptions& options);
 
@@ -180,7 +185,8 @@ class Partition {
   }
 
   // execute.cc
-  absl::Status Admit(const Operation& operation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status Admit(const Operation& operation, absl::Duration now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status AdmitWrite() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Read(const Operation& operation, Done done, Finish* finish)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

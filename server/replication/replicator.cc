@@ -2,6 +2,7 @@
 #include "server/replication/replicator.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <utility>
 
@@ -16,6 +17,8 @@ namespace atoll::replication {
 namespace {
 
 constexpr uint64_t kThoroughEvery = 5;
+// As many keys of a batch as are brought near before the first is carried out.
+constexpr size_t kPrefetched = 32;
 
 class ReplicatorImpl final : public Replicator {
  public:
@@ -158,6 +161,8 @@ class ReplicatorImpl::Gatekeeper final : public store::FindSink {
       : replicator_(replicator), keys_(keys), sink_(sink) {}
 
   bool Begin(size_t index) override {
+    const size_t soon = index + kPrefetched / 4;
+    if (soon < keys_.size()) replicator_.At(keys_[soon].partition()).PrefetchForRead();
     partition_ = &replicator_.At(keys_[index].partition());
     ticket_ = partition_->ReadTicket();
     if (ticket_ != 0) return true;
@@ -196,10 +201,22 @@ void ReplicatorImpl::ReadNow(absl::Span<const store::Key> keys, const store::Fin
 void ReplicatorImpl::Write(absl::Span<const Operation> operations, WriteSink& sink) {
   const bool many = operations.size() > 1;
   if (many) context_.transport->Hold();
-  for (size_t i = 0; i < operations.size(); ++i) {
-    Finish finish;
-    At(operations[i].key.partition()).ExecuteWrite(operations[i], i, sink, &finish);
-    finish.Run();
+  std::array<store::Key, kPrefetched> keys;
+  for (size_t from = 0; from < operations.size(); from += kPrefetched) {
+    const size_t end = std::min(from + kPrefetched, operations.size());
+    if (many) {
+      for (size_t i = from; i < end; ++i) {
+        keys[i - from] = operations[i].key;
+        At(operations[i].key.partition()).PrefetchForWrite();
+      }
+      context_.store->Prefetch(absl::MakeConstSpan(keys).first(end - from));
+    }
+    const absl::Duration now = context_.clock->BootTime();
+    for (size_t i = from; i < end; ++i) {
+      Finish finish;
+      At(operations[i].key.partition()).ExecuteWrite(operations[i], now, i, sink, &finish);
+      finish.Run();
+    }
   }
   if (many) context_.transport->Release();
 }
