@@ -31,8 +31,9 @@ class RawCaller {
   explicit RawCaller(const std::shared_ptr<grpc::Channel>& channel)
       : method_(kMethod, grpc::internal::RpcMethod::BIDI_STREAMING, channel) {
     context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
-    stream_.reset(grpc::internal::ClientReaderWriterFactory<
-                  grpc::ByteBuffer, grpc::ByteBuffer>::Create(channel.get(), method_, &context_));
+    stream_.reset(
+        grpc::internal::ClientReaderWriterFactory<grpc::ByteBuffer, grpc::ByteBuffer>::Create(
+            channel.get(), method_, &context_));
   }
 
   bool Write(const std::string& bytes) {
