@@ -49,6 +49,8 @@ class ReplicatorImpl final : public Replicator {
   void ReadNow(absl::Span<const store::Key> keys, const store::FindOptions& options,
                ReadSink& sink) override;
   void Write(absl::Span<const Operation> operations, WriteSink& sink) override;
+  void Hold() override { context_.transport->Hold(); }
+  void Release() override { context_.transport->Release(); }
   void Flush(base::PartitionId partition, base::NamespaceId ns, absl::Duration deadline,
              absl::AnyInvocable<void(absl::Status)> done) override;
   absl::StatusOr<store::ScanChunk> Scan(base::PartitionId partition, uint64_t cursor,

@@ -84,6 +84,10 @@ class Replicator : public cluster::ClusterListener, public Receiver {
                        ReadSink& sink) = 0;
   // Writes, in order; what goes to other nodes leaves as one message to each.
   virtual void Write(absl::Span<const Operation> operations, WriteSink& sink) = 0;
+  // Between them, records for other nodes are kept back, so that several calls of Write are one
+  // message to each.
+  virtual void Hold() = 0;
+  virtual void Release() = 0;
   // Flushes a namespace in one partition.
   virtual void Flush(base::PartitionId partition, base::NamespaceId ns, absl::Duration deadline,
                      absl::AnyInvocable<void(absl::Status)> done) = 0;

@@ -85,6 +85,8 @@ class Router {
   void WriteNow(absl::Span<const replication::Operation> operations, replication::WriteSink& sink) {
     replicator_->Write(operations, sink);
   }
+  void HoldWrites() { replicator_->Hold(); }
+  void ReleaseWrites() { replicator_->Release(); }
   // The end of an operation that this node's replicator answered: refusals that a caller at the
   // first hop must not see are sent on.
   void Conclude(const replication::Operation& operation, const CallOptions& options,

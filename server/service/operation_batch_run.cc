@@ -249,11 +249,14 @@ bool OperationBatch::Run(const CallInfo& info, wire::Output* output, Owner* owne
 
 bool OperationBatch::Resume() {
   turn_start_ = count_ > kPiece || burns() ? ThreadCpu() : 0;
-  for (; next_step_ < steps_.size(); ++next_step_) {
-    if (!RunInTurn(&steps_[next_step_])) {
-      handler_->counters_.paused.fetch_add(1, std::memory_order_relaxed);
-      return false;
-    }
+  // Reads between them do not part writes.
+  const bool hold = writes_.size() > 1;
+  if (hold) handler_->router_->HoldWrites();
+  while (next_step_ < steps_.size() && RunInTurn(&steps_[next_step_])) ++next_step_;
+  if (hold) handler_->router_->ReleaseWrites();
+  if (next_step_ < steps_.size()) {
+    handler_->counters_.paused.fetch_add(1, std::memory_order_relaxed);
+    return false;
   }
   EndRun();
   return true;
