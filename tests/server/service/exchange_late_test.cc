@@ -3,7 +3,6 @@
 #include <grpcpp/impl/codegen/proto_utils.h>
 #include <gtest/gtest.h>
 
-
 #include <map>
 #include <set>
 #include <string>
