@@ -12,6 +12,10 @@
 #include "client/retry_policy.h"
 #include "rpc/batch_operation.h"
 
+namespace atoll::rpc {
+class BatchStream;
+}  // namespace atoll::rpc
+
 namespace atoll::client {
 
 class Dispatcher;
@@ -38,7 +42,8 @@ class Call : public rpc::BatchOperation {
   Dispatcher* dispatcher_ = nullptr;
   // Of the try under way: a stream must not end on its own poller.
   std::shared_ptr<NodeLink> link_;
-  std::string failed_at_;  // address of the last try that failed
+  rpc::BatchStream* stream_ = nullptr;  // of the link; nullptr: a lone stream
+  std::string failed_at_;               // address of the last try that failed
 };
 
 }  // namespace atoll::client

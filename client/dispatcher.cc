@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "base/clock.h"
 #include "base/status.h"
 #include "rpc/batch_stream.h"
@@ -106,8 +107,24 @@ void Dispatcher::Try(Call* call) {
   ++call->attempts.tries;
   call->dispatcher_ = this;
   call->link_ = link;
-  (forward ? link->forwarding() : link->direct()).Start(call);
+  rpc::BatchStream& stream = forward ? link->forwarding() : link->Direct();
+  call->stream_ = &stream;
+  stream.Start(call);
   link->RecallPoller();
+}
+
+void Dispatcher::SlowDown(const Call& call, NodeLink& link, const absl::Status& status) {
+  if (!base::HasReason(status, base::reason::kOverload)) return;
+  const base::Metadata metadata = base::ReasonMetadata(status);
+  const auto asked = metadata.find(std::string(base::kRetryAfterMs));
+  int64_t ms = 0;
+  if (asked == metadata.end() || !absl::SimpleAtoi(asked->second, &ms)) ms = 0;
+  const absl::Duration pause = absl::Milliseconds(ms);
+  if (call.stream_ != nullptr) {
+    call.stream_->Overloaded(call.message(), pause);
+  } else {
+    link.Direct().Overloaded(0, pause);
+  }
 }
 
 bool Dispatcher::TryLone(Call* call) {
@@ -117,6 +134,7 @@ bool Dispatcher::TryLone(Call* call) {
   ++call->attempts.tries;
   call->dispatcher_ = this;
   call->link_ = link;
+  call->stream_ = nullptr;
   nodes_->LoneCall();
   policy_.Earn();
   // Afterwards nothing but the link is sure to be there: the client may be closed by then.
@@ -135,6 +153,7 @@ void Dispatcher::OnEnd(Call* call, rpc::BatchEnd& end) {
   }
   if (end.fate == rpc::Fate::kAnswered) {
     nodes_->Record(*link, true);
+    if (absl::IsResourceExhausted(end.status)) SlowDown(*call, *link, end.status);
     const bool mended = MendFrom(end.status);
     if (RetryPolicy::IsPassingRefusal(end.status)) call->failed_at_ = link->address();
     Follow(call, policy_.AfterRefusal(call->attempts, end.status, mended, Left(*call)));

@@ -90,6 +90,8 @@ class Dispatcher {
   // nullptr if there is no owner, or it is to be left alone.
   LinkPtr OwnersLink(base::PartitionId partition) ABSL_LOCKS_EXCLUDED(ways_mu_);
   void OnEnd(Call* call, rpc::BatchEnd& end);
+  // The node is overloaded.
+  void SlowDown(const Call& call, NodeLink& link, const absl::Status& status);
   void Follow(Call* call, Decision decision);
   void End(Call* call, absl::Status status, rpc::BatchEnd* end);
 

@@ -122,6 +122,7 @@ ClientStats Engine::stats() const {
   stats.through_others = dispatcher_.counters().through_others.load(std::memory_order_relaxed);
   stats.streamed = reads_.streamed() + streamed_.load(std::memory_order_relaxed);
   stats.messages = nodes_->messages();
+  stats.slowdowns = nodes_->slowdowns();
   const auto map = routes_.map();
   stats.map_version = map == nullptr ? 0 : map->version;
   return stats;

@@ -40,33 +40,66 @@ IoThread::~IoThread() {
   poller->Stop();
 }
 
-NodeLink::NodeLink(std::string address, IoThread* io,
-                   std::shared_ptr<grpc::ChannelCredentials> credentials,
+NodeLink::NodeLink(std::string address, absl::Span<const std::unique_ptr<IoThread>> io_in,
+                   size_t first, std::shared_ptr<grpc::ChannelCredentials> credentials,
                    const std::string& server_name, const ClientOptions& options)
     : address_(std::move(address)),
-      io_(io),
+      io_(io_in),
+      first_io_(first),
       credentials_(std::move(credentials)),
-      server_name_(server_name) {
-  rpc::BatchStreamOptions stream;
-  stream.max_operations = options.max_queued_operations;
-  stream.max_bytes = options.max_queued_bytes;
-  stream.paced = true;
-  const std::shared_ptr<grpc::Channel> channel = Connect(address_, credentials_, server_name_);
-  direct_ = std::make_unique<rpc::BatchStream>(channel, queue(), timers(), stream);
+      server_name_(server_name),
+      // The limits are the node's: each stream has its part of them, where that is worth having.
+      most_streams_(options.max_queued_operations >= kMostStreams * kFullOperations &&
+                            options.max_queued_bytes >= 2 * kMostStreams * kFullBytes
+                        ? kMostStreams
+                        : 1) {
+  stream_options_.max_operations = options.max_queued_operations / most_streams_;
+  stream_options_.max_bytes = options.max_queued_bytes / most_streams_;
+  stream_options_.paced = true;
+  const std::shared_ptr<grpc::Channel> channel = Connection();
+  direct_[0] = std::make_unique<rpc::BatchStream>(channel, queue(), timers(), stream_options_);
   lone_ = std::make_unique<rpc::LoneStream>(channel, rpc::LoneStream::Options());
-  stream.refuse_wrong_owner = false;
-  forwarding_ = std::make_unique<rpc::BatchStream>(channel, queue(), timers(), stream);
+  rpc::BatchStreamOptions forwarding = stream_options_;
+  forwarding.refuse_wrong_owner = false;
+  forwarding_ = std::make_unique<rpc::BatchStream>(channel, queue(), timers(), forwarding);
+}
+
+std::shared_ptr<grpc::Channel> NodeLink::Connection() const {
+  return Connect(address_, credentials_, server_name_);
+}
+
+rpc::BatchStream& NodeLink::Direct() {
+  const auto full = [](const rpc::BatchStream& stream) {
+    return stream.outstanding() >= kFullOperations || stream.outstanding_bytes() >= kFullBytes;
+  };
+  if (!full(*direct_[0])) return *direct_[0];
+  const size_t open = open_.load(std::memory_order_acquire);
+  size_t least = 0;
+  for (size_t i = 1; i < open; ++i) {
+    if (!full(*direct_[i])) return *direct_[i];
+    if (direct_[i]->outstanding() < direct_[least]->outstanding()) least = i;
+  }
+  // More of it is the last that an overloaded node needs.
+  if (open == most_streams_ || direct_[0]->slowed()) return *direct_[least];
+  base::MutexLock lock(mu_);
+  // Another thread may have been first; it is for the next call then.
+  if (shut_down_ || open_.load(std::memory_order_relaxed) != open) return *direct_[least];
+  const IoThread& thread = io(open);
+  direct_[open] = std::make_unique<rpc::BatchStream>(Connection(), thread.poller->queue(),
+                                                     thread.timers.get(), stream_options_);
+  open_.store(open + 1, std::memory_order_release);
+  return *direct_[open];
 }
 
 NodeLink::~NodeLink() = default;
 
-grpc::CompletionQueue* NodeLink::queue() const { return io_->poller->queue(); }
+grpc::CompletionQueue* NodeLink::queue() const { return io(0).poller->queue(); }
 
 bool NodeLink::CallerIsAlone() {
   // One that comes between two calls of another makes a pause of this many.
   constexpr int kQuiet = 16;
   const int quiet = quiet_calls_.load(std::memory_order_relaxed);
-  if (direct_->outstanding() > 0) {
+  if (direct_[0]->outstanding() > 0 || direct_[0]->slowed()) {
     if (quiet != 0) quiet_calls_.store(0, std::memory_order_relaxed);
     return false;
   }
@@ -75,31 +108,60 @@ bool NodeLink::CallerIsAlone() {
   return false;
 }
 
-void NodeLink::RecallPoller() { io_->aside->Recall(); }
+void NodeLink::RecallPoller() {
+  // With several threads none steps aside.
+  if (io_.size() == 1) io_[0]->aside->Recall();
+}
 
-size_t NodeLink::outstanding() const { return direct_->outstanding() + forwarding_->outstanding(); }
+template <typename Visit>
+void NodeLink::ForEachStream(Visit visit) const {
+  const size_t open = open_.load(std::memory_order_acquire);
+  for (size_t i = 0; i < open; ++i) visit(*direct_[i]);
+  visit(*forwarding_);
+}
+
+size_t NodeLink::outstanding() const {
+  size_t sum = 0;
+  ForEachStream([&sum](const rpc::BatchStream& stream) { sum += stream.outstanding(); });
+  return sum;
+}
 
 uint64_t NodeLink::messages() const {
-  return direct_->messages() + forwarding_->messages() + lone_->messages();
+  uint64_t sum = lone_->messages();
+  ForEachStream([&sum](const rpc::BatchStream& stream) { sum += stream.messages(); });
+  return sum;
+}
+
+uint64_t NodeLink::slowdowns() const {
+  uint64_t sum = 0;
+  ForEachStream([&sum](const rpc::BatchStream& stream) { sum += stream.slowdowns(); });
+  return sum;
 }
 
 void NodeLink::Shutdown() {
-  direct_->Shutdown();
-  forwarding_->Shutdown();
+  {
+    base::MutexLock lock(mu_);
+    shut_down_ = true;
+  }
+  ForEachStream([](rpc::BatchStream& stream) { stream.Shutdown(); });
   lone_->Shutdown();
 }
 
-bool NodeLink::drained() const { return direct_->drained() && forwarding_->drained(); }
+bool NodeLink::drained() const {
+  bool all = true;
+  ForEachStream([&all](const rpc::BatchStream& stream) { all = all && stream.drained(); });
+  return all;
+}
 
 void NodeLink::Stop() {
-  direct_->Stop();
-  forwarding_->Stop();
+  Shutdown();
+  ForEachStream([](rpc::BatchStream& stream) { stream.Stop(); });
   lone_->Stop();
 }
 
 std::shared_ptr<grpc::Channel> NodeLink::bulk() {
   base::MutexLock lock(mu_);
-  if (bulk_ == nullptr) bulk_ = Connect(address_, credentials_, server_name_);
+  if (bulk_ == nullptr) bulk_ = Connection();
   return bulk_;
 }
 
@@ -127,7 +189,7 @@ LinkPtr Nodes::LinkLocked(const std::string& address) {
   if (closed_) return nullptr;
   LinkPtr& link = links_[address];
   if (link == nullptr) {
-    link = std::make_shared<NodeLink>(address, &io(next_io_++), credentials_,
+    link = std::make_shared<NodeLink>(address, io_, next_io_++, credentials_,
                                       options_.credentials.server_name, options_);
     link->troubled_.store(breakers_.Knows(address), std::memory_order_relaxed);
   }
@@ -207,6 +269,7 @@ void Nodes::SetMembers(std::vector<std::string> addresses) {
   std::erase_if(retired_, [this](const LinkPtr& link) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     if (link.use_count() > 1 || !link->drained()) return false;
     retired_messages_ += link->messages();
+    retired_slowdowns_ += link->slowdowns();
     return true;
   });
 }
@@ -226,6 +289,14 @@ uint64_t Nodes::messages() const {
   uint64_t sum = retired_messages_;
   for (const auto& [address, link] : links_) sum += link->messages();
   for (const LinkPtr& link : retired_) sum += link->messages();
+  return sum;
+}
+
+uint64_t Nodes::slowdowns() const {
+  base::MutexLock lock(mu_);
+  uint64_t sum = retired_slowdowns_;
+  for (const auto& [address, link] : links_) sum += link->slowdowns();
+  for (const LinkPtr& link : retired_) sum += link->slowdowns();
   return sum;
 }
 

@@ -4,6 +4,7 @@
 // Thread safety: all methods; Stop not from a poller.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -13,9 +14,11 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "base/mutex.h"
 #include "client/breaker.h"
 #include "client/include/atoll/options.h"
+#include "rpc/batch_stream.h"
 
 namespace grpc {
 class Channel;
@@ -24,7 +27,6 @@ class CompletionQueue;
 }  // namespace grpc
 
 namespace atoll::rpc {
-class BatchStream;
 class LoneStream;
 class Poller;
 class Timers;
@@ -47,18 +49,26 @@ struct IoThread {
 // own poller.
 class NodeLink {
  public:
-  NodeLink(std::string address, IoThread* io, std::shared_ptr<grpc::ChannelCredentials> credentials,
-           const std::string& server_name, const ClientOptions& options);
+  static constexpr size_t kMostStreams = 4;
+  // A stream with so much outstanding is full: its messages cannot get much better by more.
+  static constexpr size_t kFullOperations = 1024;
+  static constexpr size_t kFullBytes = size_t{1} << 20;
+
+  // `io`: the threads; the first stream's is `io[first % io.size()]`.
+  NodeLink(std::string address, absl::Span<const std::unique_ptr<IoThread>> io, size_t first,
+           std::shared_ptr<grpc::ChannelCredentials> credentials, const std::string& server_name,
+           const ClientOptions& options);
   ~NodeLink();
   NodeLink(const NodeLink&) = delete;
   NodeLink& operator=(const NodeLink&) = delete;
 
   const std::string& address() const { return address_; }
-  // For keys that the node owns: it refuses others.
-  rpc::BatchStream& direct() { return *direct_; }
+  // For keys that the node owns: it refuses others. The first stream that is not full, of up to
+  // kMostStreams.
+  rpc::BatchStream& Direct() ABSL_LOCKS_EXCLUDED(mu_);
   // For keys of any owner.
   rpc::BatchStream& forwarding() { return *forwarding_; }
-  // As direct(), for a caller who is alone.
+  // As Direct(), for a caller who is alone.
   rpc::LoneStream& lone() { return *lone_; }
   // Whether that is so, as it seems: nothing was under way when the last calls came.
   bool CallerIsAlone();
@@ -67,6 +77,7 @@ class NodeLink {
   // What the poller would have to finish.
   size_t outstanding() const;
   uint64_t messages() const;
+  uint64_t slowdowns() const;
   void Shutdown();
   bool drained() const;
   void Stop();
@@ -76,18 +87,30 @@ class NodeLink {
   // breaker knows of no error.
   bool untroubled() const { return !troubled_.load(std::memory_order_relaxed); }
   grpc::CompletionQueue* queue() const;
-  rpc::Timers* timers() const { return io_->timers.get(); }
+  rpc::Timers* timers() const { return io(0).timers.get(); }
 
  private:
   friend class Nodes;
 
+  template <typename Visit>
+  void ForEachStream(Visit visit) const;
+  IoThread& io(size_t stream) const { return *io_[(first_io_ + stream) % io_.size()]; }
+  std::shared_ptr<grpc::Channel> Connection() const;
+
   const std::string address_;
   // Written under Nodes' lock. Relaxed: who misses a change finds out by an error.
   std::atomic<bool> troubled_{false};
-  IoThread* const io_;
+  const absl::Span<const std::unique_ptr<IoThread>> io_;
+  const size_t first_io_;
   const std::shared_ptr<grpc::ChannelCredentials> credentials_;
   const std::string server_name_;
-  std::unique_ptr<rpc::BatchStream> direct_;
+  rpc::BatchStreamOptions stream_options_;
+  const size_t most_streams_;
+  // Each on a connection and a thread of its own, as far as there are threads. Made under the lock,
+  // never unmade; `open_` (release and acquire) counts those that are there.
+  std::array<std::unique_ptr<rpc::BatchStream>, kMostStreams> direct_;
+  std::atomic<size_t> open_{1};
+  bool shut_down_ ABSL_GUARDED_BY(mu_) = false;
   std::unique_ptr<rpc::BatchStream> forwarding_;
   std::unique_ptr<rpc::LoneStream> lone_;
   // Calls in a row that found nothing under way. Relaxed: a guess.
@@ -133,6 +156,7 @@ class Nodes {
 
   IoThread& io(size_t index) { return *io_[index % io_.size()]; }
   uint64_t messages() const ABSL_LOCKS_EXCLUDED(mu_);
+  uint64_t slowdowns() const ABSL_LOCKS_EXCLUDED(mu_);
 
   // Makes no link any more, and fails everything on those there are.
   void Shutdown() ABSL_LOCKS_EXCLUDED(mu_);
@@ -160,6 +184,7 @@ class Nodes {
   size_t next_io_ ABSL_GUARDED_BY(mu_) = 0;
   size_t next_any_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t retired_messages_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t retired_slowdowns_ ABSL_GUARDED_BY(mu_) = 0;
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
   bool stopped_ = false;
 };

@@ -62,6 +62,8 @@ class BatchOperation {
   // OnDeparture is wanted.
   bool tells_departure = false;
 
+  // In OnEnd: the stream's message that it went by; 0 if it did not go.
+  uint64_t message() const { return message_; }
   size_t body_size() const { return head.size() + tail.size(); }
 
  protected:

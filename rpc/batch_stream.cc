@@ -1,32 +1,22 @@
 #include "rpc/batch_stream.h"
 
-#include <grpcpp/channel.h>
-#include <grpcpp/client_context.h>
-#include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 
 #include <algorithm>
-#include <array>
-#include <atomic>
 #include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "atoll/v1/cache.pb.h"
 #include "base/clock.h"
-#include "base/mutex.h"
 #include "base/status.h"
+#include "rpc/batch_stream_impl.h"
 #include "rpc/channel.h"
-#include "rpc/completion_queue.h"
 #include "rpc/operation_end.h"
-#include "rpc/operation_table.h"
-#include "rpc/pacer.h"
 #include "rpc/timers.h"
 #include "rpc/value_block.h"
 #include "rpc/wire/decode.h"
 #include "rpc/wire/encode.h"
-#include "rpc/wire/input.h"
 
 namespace atoll::rpc {
 namespace {
@@ -37,149 +27,6 @@ constexpr size_t kMaxOperationBytes = size_t{kMaxMessageBytes} - 1024;
 absl::Duration Now() { return base::Clock::Real().BootTime(); }
 
 }  // namespace
-
-class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
- public:
-  Impl(std::shared_ptr<grpc::Channel> channel, grpc::CompletionQueue* queue, Timers* timers,
-       const BatchStreamOptions& options)
-      : queue_(queue), timers_(timers), options_(options), stub_(std::move(channel)) {}
-
-  uint64_t Start(BatchOperation* operation) ABSL_LOCKS_EXCLUDED(mu_);
-  void Cancel(uint64_t id) ABSL_LOCKS_EXCLUDED(mu_);
-  void Shutdown() ABSL_LOCKS_EXCLUDED(mu_);
-  void WaitUntilDrained() ABSL_LOCKS_EXCLUDED(mu_);
-  size_t outstanding() const { return outstanding_.load(std::memory_order_relaxed); }
-  bool drained() const ABSL_LOCKS_EXCLUDED(mu_) {
-    base::MutexLock lock(mu_);
-    return stopped_ && state_ == State::kIdle;
-  }
-  uint64_t messages() const { return messages_.load(std::memory_order_relaxed); }
-
- private:
-  using Verdict = BatchOperation::Verdict;
-
-  // A tag that calls one method.
-  class Event final : public Tag {
-   public:
-    Event(Impl* impl, void (Impl::*handler)(bool)) : impl_(impl), handler_(handler) {}
-    void Proceed(bool ok) override { (impl_->*handler_)(ok); }
-
-   private:
-    Impl* const impl_;
-    void (Impl::*const handler_)(bool);
-  };
-
-  // One Exchange call, from its start until gRPC has given back every tag.
-  struct Session {
-    explicit Session(Impl* impl)
-        : started(impl, &Impl::OnStarted),
-          read(impl, &Impl::OnRead),
-          written(impl, &Impl::OnWritten),
-          finished(impl, &Impl::OnFinished) {}
-    grpc::ClientContext context;
-    std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call;
-    // In turns: one is read into while the other's results are handed out.
-    std::array<wire::Input, 2> inputs;
-    size_t reading = 0;
-    grpc::Status status;
-    Event started, read, written, finished;
-  };
-
-  enum class State : uint8_t {
-    kIdle,      // no session
-    kStarting,  // StartCall under way
-    kOpen,      // a read is always under way
-    kEnding,    // the read side ended; Finish follows when no write is under way
-  };
-
-  // A message that is about to be written, and what was past its deadline instead.
-  struct Batch {
-    OperationQueue operations;
-    OperationQueue expired;
-    size_t count = 0;
-    size_t bytes = 0;
-    absl::Duration now;
-    uint64_t message = 0;
-    bool refuse_wrong_owner = false;
-    bool departures = false;
-    Session* session = nullptr;  // nullptr: there is nothing to write
-  };
-
-  void OnStarted(bool ok);
-  void OnRead(bool ok);
-  void OnWritten(bool ok);
-  void OnFinished(bool ok);
-
-  // OK if the operation may be taken.
-  absl::Status Refusal(size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Starts a session if there is none and there should be one. Returns it for the caller to start
-  // without the lock.
-  Session* ConnectLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Takes the next message from the queue, if there is one and the stream is free.
-  Batch TakeBatchLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Writes it, and ends what has expired.
-  void Send(Batch batch) ABSL_LOCKS_EXCLUDED(mu_);
-  void Write() ABSL_LOCKS_EXCLUDED(mu_);
-  static grpc::ByteBuffer Encode(const Batch& batch);
-  // Hands out the results of a message; false if it cannot be read.
-  bool Deliver(wire::Input& input) ABSL_LOCKS_EXCLUDED(mu_);
-  bool DeliverParsed(wire::Input& input, ValueBlock& values) ABSL_LOCKS_EXCLUDED(mu_);
-  void Finish() ABSL_LOCKS_EXCLUDED(mu_);
-
-  // Takes an operation out of everything.
-  void RemoveLocked(BatchOperation* operation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // The answered one; nullptr if it has ended meanwhile, or was never sent (the node is mad).
-  BatchOperation* TakeAnsweredLocked(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Takes it to `ended`; one that is being written ends when that is done.
-  void EndLocked(BatchOperation* operation, Verdict verdict, OperationQueue& ended)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  static void EndAll(OperationQueue& ended, const absl::Status& status);
-  // Sees to it that expired operations are ended at `deadline` or earlier.
-  void ScheduleSweepLocked(absl::Duration deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Sweep(absl::Duration scheduled_for) ABSL_LOCKS_EXCLUDED(mu_);
-  // Sees to it that what waits is not held up by messages that are not answered.
-  void WaitForPaceLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void LosePatience() ABSL_LOCKS_EXCLUDED(mu_);
-
-  grpc::CompletionQueue* const queue_;
-  Timers* const timers_;
-  const BatchStreamOptions options_;
-  grpc::GenericStub stub_;
-
-  mutable base::Mutex mu_;
-  base::CondVar drained_;
-  OperationTable operations_ ABSL_GUARDED_BY(mu_);
-  // Those that wait.
-  OperationQueue waiting_ ABSL_GUARDED_BY(mu_);
-  size_t bytes_ ABSL_GUARDED_BY(mu_) = 0;
-  State state_ ABSL_GUARDED_BY(mu_) = State::kIdle;
-  // Made and destroyed under the lock; used without it by whoever has a tag under way, or is the
-  // writer (`writing_`), for neither lets it end.
-  std::unique_ptr<Session> session_ ABSL_GUARDED_BY(mu_);
-  bool writing_ ABSL_GUARDED_BY(mu_) = false;
-  // The message whose operations the writer is reading; 0: none.
-  uint64_t being_read_ ABSL_GUARDED_BY(mu_) = 0;
-  // Of them, those with a verdict.
-  size_t doomed_ ABSL_GUARDED_BY(mu_) = 0;
-  Pacer pacer_ ABSL_GUARDED_BY(mu_);
-  bool pace_timer_ ABSL_GUARDED_BY(mu_) = false;
-  bool first_message_ ABSL_GUARDED_BY(mu_) = true;
-  // Keeps this object while gRPC has a tag of it.
-  std::shared_ptr<Impl> self_ ABSL_GUARDED_BY(mu_);
-  absl::Duration backoff_ ABSL_GUARDED_BY(mu_);
-  absl::Duration closed_until_ ABSL_GUARDED_BY(mu_) = -absl::InfiniteDuration();
-  absl::Status last_error_ ABSL_GUARDED_BY(mu_);
-  absl::Duration sweep_at_ ABSL_GUARDED_BY(mu_) = absl::InfiniteDuration();
-  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
-
-  // Relaxed: figures. The first is the size of `operations_`, written under the lock.
-  std::atomic<size_t> outstanding_{0};
-  std::atomic<uint64_t> messages_{0};
-
-  // The stream whose results this thread is handing out: what its callers ask for meanwhile goes
-  // together, when it is through.
-  static thread_local const Impl* delivering;
-};
 
 thread_local const BatchStream::Impl* BatchStream::Impl::delivering = nullptr;
 
@@ -213,12 +60,13 @@ uint64_t BatchStream::Impl::Start(BatchOperation* operation) {
     refusal = Refusal(operation->body_size());
     if (refusal.ok()) {
       id = operations_.Insert(operation);
-      outstanding_.store(operations_.size(), std::memory_order_relaxed);
       operation->id_ = id;
       operation->message_ = 0;
       operation->verdict_ = Verdict::kNone;
       bytes_ += operation->body_size();
       waiting_.PushBack(operation);
+      ++waiting_count_;
+      TellSizesLocked();
       ScheduleSweepLocked(operation->deadline);
       to_start = ConnectLocked();
       if (to_start == nullptr && (!options_.paced || delivering != this)) batch = TakeBatchLocked();
@@ -267,12 +115,19 @@ BatchStream::Impl::Batch BatchStream::Impl::TakeBatchLocked() {
   if (waiting_.empty() || state_ != State::kOpen || writing_) return batch;
   const bool blocking = waiting_.front()->blocking;
   if (options_.paced && !pacer_.MayWrite(blocking)) {
-    WaitForPaceLocked();
+    WaitUntilLocked(pacer_.patience_ends());
     return batch;
   }
-  const size_t most = options_.paced ? Pacer::MostOperations(blocking, operations_.size())
-                                     : std::numeric_limits<size_t>::max();
   batch.now = Now();
+  size_t most = std::numeric_limits<size_t>::max();
+  if (options_.paced) {
+    most = std::min(Pacer::MostOperations(blocking, operations_.size()),
+                    congestion_.Room(operations_.size() - waiting_count_));
+    if (congestion_.paused_until() > batch.now) {
+      WaitUntilLocked(congestion_.paused_until());
+      return batch;
+    }
+  }
   while (!waiting_.empty() && batch.count < most) {
     BatchOperation* const operation = waiting_.front();
     if (operation->deadline <= batch.now) {
@@ -283,6 +138,7 @@ BatchStream::Impl::Batch BatchStream::Impl::TakeBatchLocked() {
     const size_t cost = operation->body_size() + kOperationOverhead;
     if (batch.count > 0 && batch.bytes + cost > options_.max_message_bytes) break;
     waiting_.Remove(operation);
+    --waiting_count_;
     batch.bytes += cost;
     ++batch.count;
     operation->message_ = pacer_.written() + 1;
@@ -483,10 +339,18 @@ void BatchStream::Impl::OnFinished(bool /*ok*/) {
 }
 
 void BatchStream::Impl::RemoveLocked(BatchOperation* operation) {
-  if (operation->message_ == 0) waiting_.Remove(operation);
+  if (operation->message_ == 0) {
+    waiting_.Remove(operation);
+    --waiting_count_;
+  }
   bytes_ -= operation->body_size();
   operations_.Erase(operation->id_);
+  TellSizesLocked();
+}
+
+void BatchStream::Impl::TellSizesLocked() {
   outstanding_.store(operations_.size(), std::memory_order_relaxed);
+  outstanding_bytes_.store(bytes_, std::memory_order_relaxed);
 }
 
 BatchOperation* BatchStream::Impl::TakeAnsweredLocked(uint64_t id) {
@@ -495,6 +359,10 @@ BatchOperation* BatchStream::Impl::TakeAnsweredLocked(uint64_t id) {
     return nullptr;
   }
   pacer_.Answered(operation->message_);
+  if (congestion_.limited()) {
+    congestion_.Answered(operation->message_);
+    slowed_.store(congestion_.limited(), std::memory_order_relaxed);
+  }
   RemoveLocked(operation);
   return operation;
 }
@@ -516,14 +384,26 @@ void BatchStream::Impl::EndAll(OperationQueue& ended, const absl::Status& status
   }
 }
 
-void BatchStream::Impl::WaitForPaceLocked() {
+void BatchStream::Impl::Overloaded(uint64_t message, absl::Duration pause) {
+  base::MutexLock lock(mu_);
+  const uint64_t written = pacer_.written();
+  // What did not go by this stream was refused just now.
+  if (!congestion_.Refused(message == 0 ? written + 1 : message, written,
+                           operations_.size() - waiting_count_, pause, Now())) {
+    return;
+  }
+  slowed_.store(true, std::memory_order_relaxed);
+  slowdowns_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void BatchStream::Impl::WaitUntilLocked(absl::Duration when) {
   if (std::exchange(pace_timer_, true)) return;
-  timers_->At(pacer_.patience_ends(), [weak = weak_from_this()] {
-    if (const std::shared_ptr<Impl> impl = weak.lock()) impl->LosePatience();
+  timers_->At(when, [weak = weak_from_this()] {
+    if (const std::shared_ptr<Impl> impl = weak.lock()) impl->LookAgain();
   });
 }
 
-void BatchStream::Impl::LosePatience() {
+void BatchStream::Impl::LookAgain() {
   Batch batch;
   {
     base::MutexLock lock(mu_);
@@ -611,6 +491,12 @@ void BatchStream::Stop() {
 }
 bool BatchStream::drained() const { return impl_->drained(); }
 size_t BatchStream::outstanding() const { return impl_->outstanding(); }
+size_t BatchStream::outstanding_bytes() const { return impl_->outstanding_bytes(); }
+void BatchStream::Overloaded(uint64_t message, absl::Duration pause) {
+  impl_->Overloaded(message, pause);
+}
+bool BatchStream::slowed() const { return impl_->slowed(); }
+uint64_t BatchStream::slowdowns() const { return impl_->slowdowns(); }
 uint64_t BatchStream::messages() const { return impl_->messages(); }
 
 }  // namespace atoll::rpc

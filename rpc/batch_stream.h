@@ -99,6 +99,17 @@ class BatchStream {
   bool drained() const;
   // Operations waiting or unanswered. Takes no lock: as of now, or of a moment ago.
   size_t outstanding() const;
+  size_t outstanding_bytes() const;
+
+  // The node refused an operation for overload, and asks for a pause; zero: for none in particular.
+  // A paced stream then sends less (rpc/congestion.h). `message`: the operation's; 0: it went
+  // another way.
+  void Overloaded(uint64_t message, absl::Duration pause);
+  // Less is sent than could be.
+  bool slowed() const;
+  // How often the stream has slowed down.
+  uint64_t slowdowns() const;
+
   // Messages written since the start.
   uint64_t messages() const;
 

@@ -76,7 +76,7 @@ class LoneStream::Impl {
   };
 
   // Whether an operation may be written now; gets on with connecting where it may not.
-  bool Ready() ABSL_EXCLUSIVE_LOCKS_REQUIRED(taken_);
+  bool Ready(Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(taken_);
   void Connect() ABSL_EXCLUSIVE_LOCKS_REQUIRED(taken_);
   // Waits for the next tag that comes back, and notes it. False if none has come until then.
   bool Next(Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(taken_);
@@ -93,6 +93,8 @@ class LoneStream::Impl {
 
   // Held for as long as an operation takes: what is guarded by it belongs to one thread at a time.
   base::Mutex taken_;
+  // The last operation's deadline came before its answer.
+  bool gave_up_ ABSL_GUARDED_BY(taken_) = false;
   uint64_t last_id_ ABSL_GUARDED_BY(taken_) = 0;
   absl::Duration backoff_ ABSL_GUARDED_BY(taken_);
   absl::Duration closed_until_ ABSL_GUARDED_BY(taken_) = -absl::InfiniteDuration();
@@ -128,13 +130,16 @@ void LoneStream::Impl::Connect() {
   started->call->StartCall(started->started.Begin());
 }
 
-bool LoneStream::Impl::Ready() {
+bool LoneStream::Impl::Ready(Time deadline) {
   if (session_ == nullptr) {
     Connect();
     return false;
   }
-  // What has come back since: of the start, or of an operation that was given up.
-  while ((session_->started.pending() || session_->written.pending()) && Next(Time())) {
+  // What has come back since. A write whose answer is there is on its way back; that of an
+  // operation that was given up may be stuck.
+  const bool may_take_long = session_->started.pending() || gave_up_;
+  while ((session_->started.pending() || session_->written.pending()) &&
+         Next(may_take_long ? Time() : deadline)) {
   }
   if (session_->started.pending() || session_->written.pending()) return false;
   if (!session_->started.ok() || (!session_->read.pending() && !session_->read.ok())) {
@@ -206,21 +211,23 @@ absl::Status LoneStream::Impl::Break() {
 }
 
 bool LoneStream::Impl::Run(BatchOperation* operation) {
+  const Time deadline = At(operation->deadline);
   if (operation->body_size() > static_cast<size_t>(kMaxMessageBytes) / 2 || !taken_.TryLock()) {
     return false;
   }
   if (stopped_ || shut_down_.load(std::memory_order_acquire) || operation->deadline <= Now() ||
-      !Ready()) {
+      !Ready(deadline)) {
     taken_.Unlock();
     return false;
   }
+  gave_up_ = false;
   const uint64_t id = ++last_id_;
-  const Time deadline = At(operation->deadline);
   if (operation->tells_departure) OperationEnd::Depart(operation);
   Write(*operation, id);
   bool ended = false;
   while (!ended) {
     if (!Next(deadline)) {
+      gave_up_ = true;
       OperationEnd::End(operation, absl::DeadlineExceededError("no answer in time"), Fate::kSent);
       break;
     }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "rpc/batch_operation.h"
+#include "rpc/congestion.h"
 #include "rpc/operation_table.h"
 #include "rpc/pacer.h"
 #include "rpc/value_block.h"
@@ -128,6 +129,55 @@ TEST(Pacer, WhatIsNotAnsweredHoldsNothingUpForLong) {
   EXPECT_FALSE(pacer.MayWrite(true));
   pacer.Restart();
   EXPECT_TRUE(pacer.MayWrite(true));
+}
+
+TEST(Congestion, LimitsNothingUntilItIsRefused) {
+  Congestion congestion;
+  EXPECT_FALSE(congestion.limited());
+  EXPECT_GE(congestion.Room(100'000), 1000u);
+  congestion.Answered(1);
+  EXPECT_FALSE(congestion.limited());
+}
+
+TEST(Congestion, ARefusalHalvesWhatMayBeUnansweredOnceForAllThatWasSent) {
+  Congestion congestion;
+  const absl::Duration now = absl::Seconds(1);
+  EXPECT_TRUE(congestion.Refused(5, /*written=*/7, /*unanswered=*/999, absl::ZeroDuration(), now));
+  EXPECT_EQ(congestion.Room(0), 500u);
+  EXPECT_EQ(congestion.Room(500), 0u);
+  EXPECT_EQ(congestion.Room(600), 0u);
+  EXPECT_EQ(congestion.paused_until(), now + Congestion::kPause);
+  // Others of what was sent before: the same news.
+  EXPECT_FALSE(congestion.Refused(6, 7, 998, absl::ZeroDuration(), now));
+  EXPECT_FALSE(congestion.Refused(7, 7, 400, absl::ZeroDuration(), now));
+  EXPECT_EQ(congestion.Room(0), 500u);
+  EXPECT_TRUE(congestion.Refused(8, 9, 499, absl::Milliseconds(30), now));
+  EXPECT_EQ(congestion.Room(0), 250u);
+  EXPECT_EQ(congestion.paused_until(), now + absl::Milliseconds(30));
+}
+
+TEST(Congestion, NeverStopsAltogether) {
+  Congestion congestion;
+  for (uint64_t i = 1; i < 20; ++i) {
+    congestion.Refused(i, i, 1000, absl::Hours(1), absl::ZeroDuration());
+  }
+  EXPECT_EQ(congestion.Room(0), Congestion::kLeast);
+  EXPECT_EQ(congestion.paused_until(), Congestion::kLongestPause);
+}
+
+TEST(Congestion, LetsInMoreForEachMessageThatIsAnsweredUntilItIsNoLimit) {
+  Congestion congestion;
+  congestion.Refused(1, 1, 15, absl::ZeroDuration(), absl::ZeroDuration());
+  ASSERT_EQ(congestion.Room(0), 8u);
+  congestion.Answered(1);  // Sent before.
+  EXPECT_EQ(congestion.Room(0), 8u);
+  congestion.Answered(2);
+  congestion.Answered(2);  // Another operation of it.
+  EXPECT_EQ(congestion.Room(0), 10u);
+  uint64_t message = 3;
+  while (congestion.limited() && message < 1000) congestion.Answered(message++);
+  EXPECT_FALSE(congestion.limited());
+  EXPECT_LT(message, 100u);
 }
 
 wire::Payload In(std::string_view bytes) { return {.bytes = bytes, .pieces = {}}; }

@@ -41,6 +41,7 @@ struct ClientStats {
   uint64_t through_others = 0;  ///< Operations sent through a node that is not the owner.
   uint64_t streamed = 0;        ///< Values moved by streams of their own.
   uint64_t messages = 0;        ///< Batches written.
+  uint64_t slowdowns = 0;       ///< Times that a node's overload made the client send less.
   uint64_t map_version = 0;     ///< Of the map in use; 0: none yet.
 };
 

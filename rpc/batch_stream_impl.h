@@ -1,0 +1,183 @@
+// What is behind a BatchStream. Private to this folder.
+//
+// Thread safety: all public methods; handlers of tags run on the queue's poller.
+#pragma once
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/support/byte_buffer.h>
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "base/mutex.h"
+#include "rpc/batch_stream.h"
+#include "rpc/completion_queue.h"
+#include "rpc/congestion.h"
+#include "rpc/operation_table.h"
+#include "rpc/pacer.h"
+#include "rpc/value_block.h"
+#include "rpc/wire/input.h"
+
+namespace atoll::rpc {
+
+class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
+ public:
+  Impl(std::shared_ptr<grpc::Channel> channel, grpc::CompletionQueue* queue, Timers* timers,
+       const BatchStreamOptions& options)
+      : queue_(queue), timers_(timers), options_(options), stub_(std::move(channel)) {}
+
+  uint64_t Start(BatchOperation* operation) ABSL_LOCKS_EXCLUDED(mu_);
+  void Cancel(uint64_t id) ABSL_LOCKS_EXCLUDED(mu_);
+  void Shutdown() ABSL_LOCKS_EXCLUDED(mu_);
+  void WaitUntilDrained() ABSL_LOCKS_EXCLUDED(mu_);
+  size_t outstanding() const { return outstanding_.load(std::memory_order_relaxed); }
+  bool drained() const ABSL_LOCKS_EXCLUDED(mu_) {
+    base::MutexLock lock(mu_);
+    return stopped_ && state_ == State::kIdle;
+  }
+  size_t outstanding_bytes() const { return outstanding_bytes_.load(std::memory_order_relaxed); }
+  bool slowed() const { return slowed_.load(std::memory_order_relaxed); }
+  uint64_t slowdowns() const { return slowdowns_.load(std::memory_order_relaxed); }
+  void Overloaded(uint64_t message, absl::Duration pause) ABSL_LOCKS_EXCLUDED(mu_);
+  uint64_t messages() const { return messages_.load(std::memory_order_relaxed); }
+
+ private:
+  using Verdict = BatchOperation::Verdict;
+
+  // A tag that calls one method.
+  class Event final : public Tag {
+   public:
+    Event(Impl* impl, void (Impl::*handler)(bool)) : impl_(impl), handler_(handler) {}
+    void Proceed(bool ok) override { (impl_->*handler_)(ok); }
+
+   private:
+    Impl* const impl_;
+    void (Impl::*const handler_)(bool);
+  };
+
+  // One Exchange call, from its start until gRPC has given back every tag.
+  struct Session {
+    explicit Session(Impl* impl)
+        : started(impl, &Impl::OnStarted),
+          read(impl, &Impl::OnRead),
+          written(impl, &Impl::OnWritten),
+          finished(impl, &Impl::OnFinished) {}
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call;
+    // In turns: one is read into while the other's results are handed out.
+    std::array<wire::Input, 2> inputs;
+    size_t reading = 0;
+    grpc::Status status;
+    Event started, read, written, finished;
+  };
+
+  enum class State : uint8_t {
+    kIdle,      // no session
+    kStarting,  // StartCall under way
+    kOpen,      // a read is always under way
+    kEnding,    // the read side ended; Finish follows when no write is under way
+  };
+
+  // A message that is about to be written, and what was past its deadline instead.
+  struct Batch {
+    OperationQueue operations;
+    OperationQueue expired;
+    size_t count = 0;
+    size_t bytes = 0;
+    absl::Duration now;
+    uint64_t message = 0;
+    bool refuse_wrong_owner = false;
+    bool departures = false;
+    Session* session = nullptr;  // nullptr: there is nothing to write
+  };
+
+  void OnStarted(bool ok);
+  void OnRead(bool ok);
+  void OnWritten(bool ok);
+  void OnFinished(bool ok);
+
+  // OK if the operation may be taken.
+  absl::Status Refusal(size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Starts a session if there is none and there should be one. Returns it for the caller to start
+  // without the lock.
+  Session* ConnectLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes the next message from the queue, if there is one and the stream is free.
+  Batch TakeBatchLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Writes it, and ends what has expired.
+  void Send(Batch batch) ABSL_LOCKS_EXCLUDED(mu_);
+  void Write() ABSL_LOCKS_EXCLUDED(mu_);
+  static grpc::ByteBuffer Encode(const Batch& batch);
+  // Hands out the results of a message; false if it cannot be read.
+  bool Deliver(wire::Input& input) ABSL_LOCKS_EXCLUDED(mu_);
+  bool DeliverParsed(wire::Input& input, ValueBlock& values) ABSL_LOCKS_EXCLUDED(mu_);
+  void Finish() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Keeps the figures that are read without the lock.
+  void TellSizesLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes an operation out of everything.
+  void RemoveLocked(BatchOperation* operation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The answered one; nullptr if it has ended meanwhile, or was never sent (the node is mad).
+  BatchOperation* TakeAnsweredLocked(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes it to `ended`; one that is being written ends when that is done.
+  void EndLocked(BatchOperation* operation, Verdict verdict, OperationQueue& ended)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  static void EndAll(OperationQueue& ended, const absl::Status& status);
+  // Sees to it that expired operations are ended at `deadline` or earlier.
+  void ScheduleSweepLocked(absl::Duration deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Sweep(absl::Duration scheduled_for) ABSL_LOCKS_EXCLUDED(mu_);
+  // Looks at what waits again then: messages that are not answered must not hold it up.
+  void WaitUntilLocked(absl::Duration when) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void LookAgain() ABSL_LOCKS_EXCLUDED(mu_);
+
+  grpc::CompletionQueue* const queue_;
+  Timers* const timers_;
+  const BatchStreamOptions options_;
+  grpc::GenericStub stub_;
+
+  mutable base::Mutex mu_;
+  base::CondVar drained_;
+  OperationTable operations_ ABSL_GUARDED_BY(mu_);
+  // Those that wait.
+  OperationQueue waiting_ ABSL_GUARDED_BY(mu_);
+  size_t waiting_count_ ABSL_GUARDED_BY(mu_) = 0;
+  size_t bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  State state_ ABSL_GUARDED_BY(mu_) = State::kIdle;
+  // Made and destroyed under the lock; used without it by whoever has a tag under way, or is the
+  // writer (`writing_`), for neither lets it end.
+  std::unique_ptr<Session> session_ ABSL_GUARDED_BY(mu_);
+  bool writing_ ABSL_GUARDED_BY(mu_) = false;
+  // The message whose operations the writer is reading; 0: none.
+  uint64_t being_read_ ABSL_GUARDED_BY(mu_) = 0;
+  // Of them, those with a verdict.
+  size_t doomed_ ABSL_GUARDED_BY(mu_) = 0;
+  Pacer pacer_ ABSL_GUARDED_BY(mu_);
+  Congestion congestion_ ABSL_GUARDED_BY(mu_);
+  bool pace_timer_ ABSL_GUARDED_BY(mu_) = false;
+  bool first_message_ ABSL_GUARDED_BY(mu_) = true;
+  // Keeps this object while gRPC has a tag of it.
+  std::shared_ptr<Impl> self_ ABSL_GUARDED_BY(mu_);
+  absl::Duration backoff_ ABSL_GUARDED_BY(mu_);
+  absl::Duration closed_until_ ABSL_GUARDED_BY(mu_) = -absl::InfiniteDuration();
+  absl::Status last_error_ ABSL_GUARDED_BY(mu_);
+  absl::Duration sweep_at_ ABSL_GUARDED_BY(mu_) = absl::InfiniteDuration();
+  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+
+  // Relaxed: figures. Those of `operations_`, `bytes_` and `congestion_` are written under the
+  // lock.
+  std::atomic<size_t> outstanding_{0};
+  std::atomic<size_t> outstanding_bytes_{0};
+  std::atomic<bool> slowed_{false};
+  std::atomic<uint64_t> slowdowns_{0};
+  std::atomic<uint64_t> messages_{0};
+
+  // The stream whose results this thread is handing out: what its callers ask for meanwhile goes
+  // together, when it is through.
+  static thread_local const Impl* delivering;
+};
+
+}  // namespace atoll::rpc
