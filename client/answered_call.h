@@ -9,7 +9,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "client/call.h"
-#include "client/waiter.h"
+#include "rpc/wake_group.h"
 
 namespace atoll::client {
 
@@ -22,7 +22,10 @@ void CountEnd(Engine* engine, bool ok);
 // itself.
 class CallbackScope {
  public:
-  CallbackScope() : before_(std::exchange(active, true)) {}
+  CallbackScope() : before_(std::exchange(active, true)) {
+    // The caller's code may take long.
+    rpc::WakeScope::Flush();
+  }
   ~CallbackScope() { active = before_; }
   CallbackScope(const CallbackScope&) = delete;
   CallbackScope& operator=(const CallbackScope&) = delete;
@@ -76,6 +79,7 @@ class Blocking final : public Base {
   explicit Blocking(Engine* counting) {
     this->engine = counting;
     this->blocking = this->alone = true;
+    this->waiter = &waiter_;
   }
 
   void Answer(absl::StatusOr<typename Base::Result> result) override {
@@ -90,7 +94,7 @@ class Blocking final : public Base {
 
  private:
   std::optional<absl::StatusOr<typename Base::Result>> result_;
-  Waiter waiter_;
+  rpc::Waiter waiter_;
 };
 
 }  // namespace atoll::client

@@ -14,6 +14,7 @@
 
 namespace atoll::rpc {
 class BatchStream;
+class Waiter;
 }  // namespace atoll::rpc
 
 namespace atoll::client {
@@ -27,6 +28,7 @@ class Call : public rpc::BatchOperation {
   Attempts attempts;
   // Its caller blocks, and waits for nothing else: it may be carried out on the caller's thread.
   bool alone = false;
+  rpc::Waiter* waiter = nullptr;  // of such a caller
   // What `head`, and perhaps `tail`, point into.
   Bytes bytes;
 
@@ -40,7 +42,7 @@ class Call : public rpc::BatchOperation {
 
   // Dispatcher's.
   Dispatcher* dispatcher_ = nullptr;
-  // Of the try under way: a stream must not end on its own poller.
+  // Of the try under way (a stream must not end on its own poller), or of one to come.
   std::shared_ptr<NodeLink> link_;
   rpc::BatchStream* stream_ = nullptr;  // of the link; nullptr: a lone stream
   std::string failed_at_;               // address of the last try that failed

@@ -9,7 +9,7 @@
 #include "client/multi.h"
 #include "client/single.h"
 #include "client/translate.h"
-#include "client/waiter.h"
+#include "rpc/wake_group.h"
 
 namespace atoll {
 
@@ -48,7 +48,7 @@ absl::StatusOr<typename Kind::Result> Await(client::Engine& engine, Start start)
 template <typename Answer, typename Start>
 Answer AwaitCallback(Start start) {
   std::optional<Answer> answer;
-  client::Waiter waiter;
+  rpc::Waiter waiter;
   start([&](Answer given) {
     answer.emplace(std::move(given));
     waiter.Wake();

@@ -12,6 +12,7 @@
 #include "rpc/lone_stream.h"
 #include "rpc/status.h"
 #include "rpc/timers.h"
+#include "rpc/wake_group.h"
 
 namespace atoll::client {
 namespace {
@@ -89,6 +90,7 @@ void Dispatcher::ForgetWays() {
 LinkPtr Dispatcher::Choose(Call& call, bool* forward) {
   *forward = false;
   if (!call.attempts.through_another) {
+    if (call.link_ != nullptr) return std::move(call.link_);
     if (LinkPtr link = OwnersLink(call.partition)) return link;
   }
   *forward = true;
@@ -130,7 +132,13 @@ void Dispatcher::SlowDown(const Call& call, NodeLink& link, const absl::Status& 
 bool Dispatcher::TryLone(Call* call) {
   if (closed()) return false;
   const LinkPtr link = OwnersLink(call->partition);
-  if (link == nullptr || !link->CallerIsAlone()) return false;
+  if (link == nullptr) return false;
+  if (!link->CallerIsAlone()) {
+    call->link_ = link;
+    // Who asks while one message is under way goes by the next.
+    if (call->waiter != nullptr) call->waiter->JoinGroup(link->next_message());
+    return false;
+  }
   ++call->attempts.tries;
   call->dispatcher_ = this;
   call->link_ = link;

@@ -74,6 +74,8 @@ class NodeLink {
   bool CallerIsAlone();
   // Something was started for the poller to finish.
   void RecallPoller();
+  // A number for the message that is written next, unlike that of other links.
+  size_t next_message() const { return number_ + direct_[0]->messages() % kNumbers; }
   // What the poller would have to finish.
   size_t outstanding() const;
   uint64_t messages() const;
@@ -102,6 +104,8 @@ class NodeLink {
   std::atomic<bool> troubled_{false};
   const absl::Span<const std::unique_ptr<IoThread>> io_;
   const size_t first_io_;
+  static constexpr size_t kNumbers = 8;
+  const size_t number_ = first_io_ * kNumbers;
   const std::shared_ptr<grpc::ChannelCredentials> credentials_;
   const std::string server_name_;
   rpc::BatchStreamOptions stream_options_;

@@ -15,6 +15,7 @@
 #include "rpc/operation_end.h"
 #include "rpc/timers.h"
 #include "rpc/value_block.h"
+#include "rpc/wake_group.h"
 #include "rpc/wire/decode.h"
 #include "rpc/wire/encode.h"
 
@@ -252,9 +253,13 @@ void BatchStream::Impl::OnRead(bool ok) {
   // The next message may be on its way while this one's results are handed out; but that is done in
   // this thread, the only one that reads, so that results of one stream stay in order.
   session->call->Read(session->inputs[session->reading].buffer(), session->read.Arm());
-  const Impl* const before = std::exchange(delivering, this);
-  const bool whole = input.Load() && Deliver(input);
-  delivering = before;
+  bool whole = false;
+  {
+    const WakeScope wakes;
+    const Impl* const before = std::exchange(delivering, this);
+    whole = input.Load() && Deliver(input);
+    delivering = before;
+  }
   input.Clear();
   // The read that is under way will fail.
   if (!whole) session->context.TryCancel();
