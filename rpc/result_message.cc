@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "absl/status/status.h"
+
 namespace atoll::rpc {
 namespace {
 
