@@ -56,7 +56,7 @@ Engine::~Engine() {
 absl::Status Engine::WaitUntilReady(absl::Time deadline) {
   base::MutexLock lock(mu_);
   while (true) {
-    const absl::Status ready = routes_.Ready();
+    absl::Status ready = routes_.Ready();
     if (ready.ok()) return ready;
     const absl::Duration left = deadline - base::Clock::Real().Now();
     if (left <= absl::ZeroDuration()) {

@@ -49,8 +49,10 @@ absl::Status ErrorOf(std::string_view bytes) {
 template <typename Result>
 class Part : public Call {
  public:
-  Part(Answers<Result>* answers, absl::Span<const uint32_t> indices)
-      : answers_(answers), seen_(indices.size()), indices_(indices.begin(), indices.end()) {}
+  Part(std::shared_ptr<Answers<Result>> answers, absl::Span<const uint32_t> indices)
+      : answers_(std::move(answers)),
+        seen_(indices.size()),
+        indices_(indices.begin(), indices.end()) {}
 
  protected:
   Engine& engine() { return answers_->engine(); }
@@ -80,7 +82,7 @@ class Part : public Call {
   }
   void Again(size_t position) { again_.push_back(position); }
 
-  Answers<Result>* const answers_;
+  const std::shared_ptr<Answers<Result>> answers_;
   Seen seen_;
 
  private:
@@ -107,7 +109,6 @@ class Part : public Call {
       part.ParseFromArray(head.data(), static_cast<int>(head.size()));
       for (const size_t position : again_) One(part, position);
     }
-    // Last: the answers may be gone then.
     if (put_ > 0) answers_->Filled(put_);
   }
 
@@ -306,7 +307,7 @@ class DeletePart final : public WritePart {
 
 // Starts a part: `prepare(part)` fills it.
 template <typename PartOf, typename Result, typename Prepare>
-void StartPart(Answers<Result>* answers, base::PartitionId partition,
+void StartPart(const std::shared_ptr<Answers<Result>>& answers, base::PartitionId partition,
                absl::Span<const uint32_t> indices, absl::Duration deadline, bool blocking,
                Prepare prepare) {
   auto* const part = new PartOf(answers, indices);
@@ -326,7 +327,7 @@ void MultiGet(Engine& engine, absl::Span<const std::string_view> keys,
   if (absl::Status bad = Check(ns, keys.size()); !bad.ok()) {
     return done(Client::Results<GetResult>(keys.size(), bad));
   }
-  auto* const answers = new Answers<GetResult>(engine, keys.size(), std::move(done));
+  const auto answers = std::make_shared<Answers<GetResult>>(engine, keys.size(), std::move(done));
   Split split(keys.size());
   for (size_t i = 0; i < keys.size(); ++i) {
     if (absl::Status bad = CheckKey(keys[i]); !bad.ok()) {
@@ -351,7 +352,8 @@ void MultiSet(Engine& engine, absl::Span<const SetEntry> entries, const CallOpti
   if (absl::Status bad = Check(ns, entries.size()); !bad.ok()) {
     return done(Client::Results<WriteResult>(entries.size(), bad));
   }
-  auto* const answers = new Answers<WriteResult>(engine, entries.size(), std::move(done));
+  const auto answers =
+      std::make_shared<Answers<WriteResult>>(engine, entries.size(), std::move(done));
   Split split(entries.size());
   for (size_t i = 0; i < entries.size(); ++i) {
     const SetEntry& entry = entries[i];
@@ -388,7 +390,7 @@ void MultiDelete(Engine& engine, absl::Span<const std::string_view> keys,
   if (absl::Status bad = Check(ns, keys.size()); !bad.ok()) {
     return done(Client::Results<WriteResult>(keys.size(), bad));
   }
-  auto* const answers = new Answers<WriteResult>(engine, keys.size(), std::move(done));
+  const auto answers = std::make_shared<Answers<WriteResult>>(engine, keys.size(), std::move(done));
   Split split(keys.size());
   for (size_t i = 0; i < keys.size(); ++i) {
     if (absl::Status bad = CheckKey(keys[i]); !bad.ok()) {

@@ -18,7 +18,7 @@
 
 namespace atoll::client {
 
-// The answers of one call. Destroys itself when the last key is answered and handed out.
+// The answers of one call. Parts and calls on single keys share it.
 template <typename Result>
 class Answers {
  public:
@@ -39,9 +39,7 @@ class Answers {
     if (left_.fetch_sub(leave, std::memory_order_acq_rel) != leave) return;
     engine_.Count(results_.size(), failed_.load(std::memory_order_relaxed));
     auto done = std::move(done_);
-    Client::Results<Result> results = std::move(results_);
-    delete this;
-    done(std::move(results));
+    done(std::move(results_));
   }
   void Fill(size_t index, absl::StatusOr<Result> result) {
     Put(index, std::move(result));
@@ -49,8 +47,6 @@ class Answers {
   }
 
  private:
-  ~Answers() = default;
-
   Engine& engine_;
   Client::Results<Result> results_;
   Client::MultiCallback<Result> done_;

@@ -58,9 +58,17 @@ class ScriptedNode final : public grpc::CallbackGenericService {
  private:
   class Stream final : public grpc::ServerGenericBidiReactor {
    public:
-    explicit Stream(ScriptedNode* node) : node_(node) { StartRead(&in_); }
+    // gRPC orders these calls, each of which may be another thread's; ThreadSanitizer is told so.
+    explicit Stream(ScriptedNode* node) : node_(node) {
+      ReleaseToGrpc(this);
+      StartRead(&in_);
+    }
     void OnReadDone(bool ok) override {
-      if (!ok) return Finish(grpc::Status::OK);
+      AcquireFromGrpc(this);
+      if (!ok) {
+        ReleaseToGrpc(this);
+        return Finish(grpc::Status::OK);
+      }
       std::vector<grpc::Slice> slices;
       std::string bytes;
       if (in_.Dump(&slices).ok()) {
@@ -77,12 +85,18 @@ class ScriptedNode final : public grpc::CallbackGenericService {
         out.emplace_back(answer.bytes.substr(at, step));
       }
       out_ = grpc::ByteBuffer(out.data(), out.size());
+      ReleaseToGrpc(this);
       StartWrite(&out_);
     }
     void OnWriteDone(bool ok) override {
+      AcquireFromGrpc(this);
+      ReleaseToGrpc(this);
       if (ok) StartRead(&in_);
     }
-    void OnDone() override { delete this; }
+    void OnDone() override {
+      AcquireFromGrpc(this);
+      delete this;
+    }
 
    private:
     ScriptedNode* const node_;
