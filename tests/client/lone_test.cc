@@ -112,8 +112,10 @@ TEST_F(LoneTest, ClosingTheClientEndsIt) {
     arrived.Notify();
     return FakeAnswer{.drop = true};
   });
-  std::thread lone(
-      [&] { EXPECT_EQ(client_->Get("k").status().code(), absl::StatusCode::kCancelled); });
+  // The pointer is the test's; that it is gone is what this is about.
+  std::thread lone([&client = *client_] {
+    EXPECT_EQ(client.Get("k").status().code(), absl::StatusCode::kCancelled);
+  });
   arrived.Wait();
   client_.reset();
   lone.join();
