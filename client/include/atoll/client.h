@@ -9,8 +9,9 @@
 ///     absl::StatusOr<atoll::GetResult> got = (*client)->Get("greeting");
 ///     if (got.ok() && got->found()) std::cout << got->value.view();
 ///
-/// One client serves all threads of a process: it keeps one connection per node, and batches what
-/// its callers ask for at the same time.
+/// One client serves all threads of a process: it keeps one connection per node (up to four, and
+/// one more for large values, where there is more to do), and batches what its callers ask for at
+/// the same time. What is asked for at the same time has no order.
 #pragma once
 
 #include <cstdint>
