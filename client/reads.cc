@@ -66,12 +66,10 @@ class Reads::FollowUp final : public ReadCall {
 
 void Reads::Get(ReadCall* call) {
   call->reads_ = this;
-  const ReadCall::Request& request = call->request_;
   // Nobody is there to share with.
   if (call->alone && dispatcher_->TryLone(call)) return;
   call->alone = false;
-  // What asks for other than the value is not for sharing.
-  if (collapse_ && request.if_version_not == 0 && !request.metadata_only) {
+  if (Collapses(*call)) {
     Board(call);
   } else {
     dispatcher_->Start(call);
@@ -90,12 +88,25 @@ void Reads::Board(ReadCall* call) {
   ScheduleExpiry(expires);
 }
 
+bool Reads::BoardForFetch(ReadCall* call) {
+  call->in_flight_ = true;
+  const absl::Duration expires = call->expires;
+  if (flights_.Board(call)) {
+    call->Depart();
+    return true;
+  }
+  collapsed_.fetch_add(1, std::memory_order_relaxed);
+  ScheduleExpiry(expires);
+  return false;
+}
+
 void Reads::OnEnd(ReadCall* call, absl::Status status, rpc::BatchEnd* end) {
   if (!status.ok()) return Land(call, std::move(status));
   absl::StatusOr<GetResult> result;
   const int outcome =
       end->result != nullptr ? end->result->get.outcome : end->message->get().outcome();
   if (outcome == v1::OUTCOME_USE_STREAM) {
+    if (!call->in_flight_ && Collapses(*call) && !BoardForFetch(call)) return;
     streamed_.fetch_add(1, std::memory_order_relaxed);
     v1::GetRequest get;
     get.set_namespace_(std::string(call->request_.ns));

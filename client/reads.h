@@ -70,7 +70,14 @@ class Reads {
   friend class ReadCall;
   class FollowUp;
 
+  // What asks for other than the value is not for sharing.
+  bool Collapses(const ReadCall& call) const {
+    return collapse_ && call.request_.if_version_not == 0 && !call.request_.metadata_only;
+  }
   void Board(ReadCall* call);
+  // A lone call, whose value turned out to be a large one, leads a flight from now on: true. False
+  // if it joined another, and may be answered already.
+  bool BoardForFetch(ReadCall* call);
   void OnEnd(ReadCall* call, absl::Status status, rpc::BatchEnd* end);
   // Answers it, and who flew along.
   void Land(ReadCall* leader, absl::StatusOr<GetResult> result);

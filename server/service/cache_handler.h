@@ -97,7 +97,9 @@ class CacheHandler {
   // then all streams are served, and all callers answered, within kRound.
   absl::Duration Turn() const;
   static constexpr absl::Duration kRound = absl::Milliseconds(100);
-  static constexpr absl::Duration kShortestTurn = absl::Milliseconds(5);
+  // A full message of small sets takes 10 ms, and most streams have nothing to say: so much it has
+  // whatever their number.
+  static constexpr absl::Duration kShortestTurn = absl::Milliseconds(25);
   static constexpr absl::Duration kLongestTurn = absl::Milliseconds(50);
 
   int64_t under_way() const { return operations_.load(std::memory_order_relaxed); }
