@@ -34,7 +34,7 @@ class ExtentPool {
   struct Segment {
     std::unique_ptr<uint64_t[]> used;  // a bit a line
     uint32_t free_lines = 0;
-    uint32_t place = 0;  // in its list
+    uint32_t place = 0;   // in its list
     uint8_t longest = 0;  // free run, at most kMaxLines
   };
 
