@@ -65,7 +65,7 @@ struct DiskCopy {
   uint64_t last_sequence = 0;
   // The process whose memory it was, set by CleanStop: the member of the ISR for which the copy
   // stands.
-  base::Incarnation left_by;
+  base::Incarnation left_by = {};
   friend bool operator==(const DiskCopy&, const DiskCopy&) = default;
 };
 
