@@ -156,9 +156,12 @@ BatchStream::Impl::Batch BatchStream::Impl::TakeBatchLocked() {
 }
 
 grpc::ByteBuffer BatchStream::Impl::Encode(const Batch& batch) {
-  grpc_slice slice = grpc_slice_malloc_large(batch.bytes + wire::kRefuseWrongOwnerSize);
+  grpc_slice slice =
+      grpc_slice_malloc_large(batch.bytes + wire::kRefuseWrongOwnerSize + wire::kMaxSentSize);
   uint8_t* const start = GRPC_SLICE_START_PTR(slice);
   uint8_t* out = batch.refuse_wrong_owner ? wire::WriteRefuseWrongOwner(start) : start;
+  // So that an overloaded node knows what waited for too long on the way to it.
+  out = wire::WriteSent(static_cast<uint64_t>(absl::ToInt64Microseconds(batch.now)), out);
   // Callers' deadlines are mostly equal: the division is done once for each different one.
   absl::Duration deadline = absl::InfiniteDuration();
   uint32_t timeout_ms = TimeoutMs(deadline);

@@ -115,9 +115,9 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
   }
 
   bool Run(OperationBatch* batch) {
-    const absl::Duration waited =
-        waiting_time_.Observe(batch->sent_us(), base::Clock::Real().BootTime());
-    if (waited <= CacheHandler::kRound) {
+    const absl::Duration now = base::Clock::Real().BootTime();
+    const absl::Duration waited = waiting_time_.Observe(batch->sent_us(), now);
+    if (!waiting_time_.IsOverload(waited, CacheHandler::kRound, now)) {
       return batch->Run(Info(absl::InfiniteDuration()), &output_, this);
     }
     batch->Refuse(base::Overloaded("messages wait too long for this node",

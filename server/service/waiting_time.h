@@ -19,6 +19,10 @@ class WaitingTime {
   // The least is that of one to two such spans: so much drift of clocks, and no more, is taken for
   // waiting.
   static constexpr absl::Duration kSpan = absl::Seconds(10);
+  // A wait is an overload once it has lasted for kStanding; from then on each that is too long is
+  // one, until there was none for kRemembered. A single hold-up of either process ends sooner.
+  static constexpr absl::Duration kStanding = absl::Milliseconds(200);
+  static constexpr absl::Duration kRemembered = absl::Seconds(1);
 
   // A message that was written at `sent_us`, 0: not told, is read now. Returns how long it waited.
   absl::Duration Observe(uint64_t sent_us, absl::Duration now) {
@@ -39,6 +43,18 @@ class WaitingTime {
     return absl::Microseconds(static_cast<int64_t>(std::min(waited, kDayUs)));
   }
 
+  // Whether what waited so long, as observed at `now`, is to be refused.
+  bool IsOverload(absl::Duration waited, absl::Duration limit, absl::Duration now) {
+    if (waited <= limit) {
+      too_long_since_ = absl::InfiniteDuration();
+      return false;
+    }
+    too_long_since_ = std::min(too_long_since_, now);
+    if (now >= overloaded_until_ && now - too_long_since_ < kStanding) return false;
+    overloaded_until_ = now + kRemembered;
+    return true;
+  }
+
  private:
   static constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
   static constexpr uint64_t kDayUs = uint64_t{86'400} * 1'000'000;
@@ -46,6 +62,8 @@ class WaitingTime {
   absl::Duration span_start_ = -absl::InfiniteDuration();
   int64_t least_ = kNone;
   int64_t before_ = kNone;
+  absl::Duration too_long_since_ = absl::InfiniteDuration();
+  absl::Duration overloaded_until_ = -absl::InfiniteDuration();
 };
 
 }  // namespace atoll::service

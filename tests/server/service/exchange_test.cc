@@ -363,10 +363,14 @@ TEST(ExchangeOverload, MessagesThatWaitedTooLongAreRefused) {
   // Whatever clock the caller has, the first is in time; who does not tell is, too.
   EXPECT_EQ(refused(5 * kHour), 0u);
   EXPECT_EQ(refused(0), 0u);
-  EXPECT_EQ(refused(4 * kHour), 101u);
+  // Late once is no overload; late all the time is.
+  size_t late = refused(4 * kHour);
+  EXPECT_EQ(late, 0u);
+  const absl::Time until = absl::Now() + absl::Seconds(30);
+  while (late == 0 && absl::Now() < until) late = refused(4 * kHour);
+  EXPECT_EQ(late, 101u);
   EXPECT_EQ(refused(6 * kHour), 0u);
-  EXPECT_EQ(refused(5 * kHour), 101u);
-  EXPECT_EQ(nodes.handler(0).counters().refused.load(), 202u);
+  EXPECT_EQ(nodes.handler(0).counters().refused.load(), 101u);
   EXPECT_TRUE(caller.Finish().ok());
 }
 

@@ -54,5 +54,24 @@ TEST(WaitingTime, NoSenderMakesItOverflow) {
   EXPECT_GE(time.Observe((uint64_t{1} << 63) + 1, kStart), kNone);
 }
 
+TEST(WaitingTime, IsAnOverloadOnceItHasLastedAndThenAtOnceUntilItIsForgotten) {
+  WaitingTime time;
+  const absl::Duration limit = absl::Milliseconds(100);
+  const absl::Duration late = absl::Milliseconds(101);
+  const auto at = [&](int64_t ms, absl::Duration waited) {
+    return time.IsOverload(waited, limit, kStart + absl::Milliseconds(ms));
+  };
+  // A hold-up: what it kept waiting is read quickly.
+  EXPECT_FALSE(at(0, absl::Seconds(3)));
+  EXPECT_FALSE(at(199, late));
+  EXPECT_FALSE(at(200, limit));
+  EXPECT_FALSE(at(300, late));
+  EXPECT_TRUE(at(500, late));
+  EXPECT_FALSE(at(600, limit));
+  EXPECT_TRUE(at(601, late));
+  EXPECT_FALSE(at(602, limit));
+  EXPECT_FALSE(at(1601, late));
+}
+
 }  // namespace
 }  // namespace atoll::service
