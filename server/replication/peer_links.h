@@ -2,9 +2,9 @@
 // on which everything for it goes in order; and the sink of the Links that come in.
 //
 // One write is under way on a link; all that queues meanwhile, or while anybody holds, goes out as
-// the next. A link that
-// breaks is made anew with a back-off, and the receiver is told (OnLinkUp), since what was under
-// way is lost. While a link is down, and beyond its bounded queue, messages are dropped.
+// the next. A link that breaks is made anew with a back-off, and the receiver is told (OnLinkUp),
+// since what was under way is lost. While a link is down, and beyond its bounded queue, messages
+// are dropped.
 //
 // Thread safety: all methods may be called by any thread. Send may be called under a partition's
 // mutex; the receiver is called with no lock held. Order: construct, SetReceiver, add to the

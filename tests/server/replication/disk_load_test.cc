@@ -97,6 +97,16 @@ class DiskLoad : public ::testing::Test {
     return false;
   }
 
+  // Nothing is served, and all of it once the disk has answered.
+  void ExpectServedOnlyWhenLoaded() {
+    EXPECT_EQ(Get(), "(no primary)");
+    EXPECT_FALSE(InSync());
+    PutFromDisk("v");
+    disk_.Answer(partition_, Copy());
+    EXPECT_EQ(Get(), "v");
+    EXPECT_TRUE(InSync());
+  }
+
   const store::Key key_{base::NamespaceId(1), "k", base::HashKey("default", "k")};
   const base::PartitionId partition_ = key_.partition();
   base::FakeClock clock_;
@@ -108,23 +118,11 @@ class DiskLoad : public ::testing::Test {
   ring::PlacementMap map_;
 };
 
-TEST_F(DiskLoad, IsServedWhenItIsDone) {
-  EXPECT_EQ(Get(), "(no primary)");
-  EXPECT_FALSE(InSync());
-  PutFromDisk("v");
-  disk_.Answer(partition_, Copy());
-  EXPECT_EQ(Get(), "v");
-  EXPECT_TRUE(InSync());
-}
+TEST_F(DiskLoad, IsServedWhenItIsDone) { ExpectServedOnlyWhenLoaded(); }
 
 TEST_F(DiskLoad, IsNotServedInPartWhenAnotherTermBegins) {
   NextTerm();
-  EXPECT_EQ(Get(), "(no primary)");
-  EXPECT_FALSE(InSync());
-  PutFromDisk("v");
-  disk_.Answer(partition_, Copy());
-  EXPECT_EQ(Get(), "v");
-  EXPECT_TRUE(InSync());
+  ExpectServedOnlyWhenLoaded();
 }
 
 TEST_F(DiskLoad, IsNotFitForTheDiskWhileNobodyLeads) {

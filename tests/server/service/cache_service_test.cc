@@ -579,26 +579,5 @@ TEST(CacheServiceLimits, ADrainingNodeRefusesAndSaysSo) {
   EXPECT_EQ(base::Reason(status), base::reason::kDraining);
 }
 
-TEST(CacheServiceLimits, StreamsThatAreDroppedLeaveNothingBehind) {
-  test::CacheNodes nodes({.nodes = 2});
-  Stub stub(nodes.channel(0));
-  for (int i = 0; i < 300; ++i) {
-    grpc::ClientContext context;
-    auto stream = stub->Exchange(&context);
-    v1::ExchangeRequest request;
-    request.add_operations()->mutable_get()->set_key(nodes.KeyOf(i % 2, i));
-    stream->Write(request);
-    if (i % 3 != 0) context.TryCancel();
-    if (i % 3 == 0) stream->WritesDone();
-    v1::ExchangeResponse response;
-    while (stream->Read(&response)) {
-    }
-    (void)stream->Finish();
-  }
-  EXPECT_TRUE(nodes.handler(0).Drain(absl::Seconds(10)));
-  EXPECT_EQ(nodes.handler(0).under_way(), 0);
-  EXPECT_EQ(nodes.budget(0).used(), 0u);
-}
-
 }  // namespace
 }  // namespace atoll::service

@@ -19,8 +19,6 @@ using base::NamespaceId;
 using base::PartitionId;
 using base::Version;
 
-constexpr PartitionId kPartition{5};
-
 class RecordingSink final : public WarmSink {
  public:
   void OfferWarm(const ScannedEntry& entry) override {
@@ -31,22 +29,8 @@ class RecordingSink final : public WarmSink {
   bool values_right = true;
 };
 
-class StoreContract : public testing::Test {
+class StoreContract : public OneStoreTest {
  protected:
-  void SetUp() override { Open(kMinMemoryBytes); }
-  void Open(uint64_t memory_bytes) {
-    StoreOptions options;
-    options.memory_bytes = memory_bytes;
-    options.clock = &clock_;
-    auto store = Store::Create(options);
-    ASSERT_TRUE(store.ok()) << store.status().ToString();
-    store_ = std::move(*store);
-    store_->OpenPartition(kPartition);
-  }
-  static EntryMeta Meta(uint64_t version) { return {.version = Version(version)}; }
-  WriteResult Put(std::string_view key, uint64_t version, std::string_view value) {
-    return PutBytes(*store_, KeyIn(kPartition, key), Meta(version), value);
-  }
   Found Find(std::string_view key, const FindOptions& options = {}) {
     return store_->Find(KeyIn(kPartition, key), options, buffer_);
   }
@@ -55,16 +39,9 @@ class StoreContract : public testing::Test {
     const Found found = Find(key, options);
     return found.presence == Presence::kPresent ? found.value.Flatten() : "-";
   }
-  void MaintainAll() {
-    for (int i = 0; i < 100'000; ++i) store_->Maintain();
-  }
   base::CacheSeconds In(absl::Duration time) const {
     return base::ToCacheSeconds(clock_.Now() + time);
   }
-
-  base::FakeClock clock_;
-  std::unique_ptr<Store> store_;
-  ReadBuffer buffer_;
 };
 
 TEST_F(StoreContract, RefusesOptionsByName) {

@@ -16,34 +16,12 @@ using base::NamespaceId;
 using base::PartitionId;
 using base::Version;
 
-constexpr PartitionId kPartition{5};
-
-class StoreNamespaces : public testing::Test {
+class StoreNamespaces : public OneStoreTest {
  protected:
-  void SetUp() override {
-    StoreOptions options;
-    options.memory_bytes = kMinMemoryBytes;
-    options.clock = &clock_;
-    auto store = Store::Create(options);
-    ASSERT_TRUE(store.ok()) << store.status().ToString();
-    store_ = std::move(*store);
-    store_->OpenPartition(kPartition);
-  }
-  static EntryMeta Meta(uint64_t version) { return {.version = Version(version)}; }
-  WriteResult Put(std::string_view key, uint64_t version, std::string_view value) {
-    return PutBytes(*store_, KeyIn(kPartition, key), Meta(version), value);
-  }
   bool Has(const Key& key) {
     buffer_.Reset();
     return store_->Find(key, {.touch = false}, buffer_).presence == Presence::kPresent;
   }
-  void MaintainAll() {
-    for (int i = 0; i < 100'000; ++i) store_->Maintain();
-  }
-
-  base::FakeClock clock_;
-  std::unique_ptr<Store> store_;
-  ReadBuffer buffer_;
 };
 
 TEST_F(StoreNamespaces, AnEntryOfANamedNamespaceTakesLess) {

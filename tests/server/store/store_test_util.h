@@ -5,12 +5,16 @@
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
+#include <memory>
 #include <random>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/hash.h"
+#include "gtest/gtest.h"
 #include "server/store/store.h"
 
 namespace atoll::store {
@@ -117,5 +121,33 @@ inline WriteResult PutBytes(Store& store, const Key& key, const EntryMeta& meta,
                             std::string_view value) {
   return store.Put(key, meta, absl::MakeConstSpan(&value, 1));
 }
+
+inline constexpr base::PartitionId kPartition{5};
+
+// A store of its least size, on a clock of its own, with kPartition open.
+class OneStoreTest : public testing::Test {
+ protected:
+  void SetUp() override { Open(kMinMemoryBytes); }
+  void Open(uint64_t memory_bytes) {
+    StoreOptions options;
+    options.memory_bytes = memory_bytes;
+    options.clock = &clock_;
+    auto store = Store::Create(options);
+    ASSERT_TRUE(store.ok()) << store.status().ToString();
+    store_ = std::move(*store);
+    store_->OpenPartition(kPartition);
+  }
+  static EntryMeta Meta(uint64_t version) { return {.version = base::Version(version)}; }
+  WriteResult Put(std::string_view key, uint64_t version, std::string_view value) {
+    return PutBytes(*store_, KeyIn(kPartition, key), Meta(version), value);
+  }
+  void MaintainAll() {
+    for (int i = 0; i < 100'000; ++i) store_->Maintain();
+  }
+
+  base::FakeClock clock_;
+  std::unique_ptr<Store> store_;
+  ReadBuffer buffer_;
+};
 
 }  // namespace atoll::store
