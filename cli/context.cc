@@ -68,6 +68,9 @@ void Context::AddFlags(CLI::App& app) {
   app.add_option("--server-name", flags_.server_name,
                  "Name that the nodes' certificates must carry")
       ->envname("ATOLL_SERVER_NAME");
+  // The shell has read the environment for all its lines: there, what it was given goes before.
+  if (!in_shell_) return;
+  for (CLI::Option* const option : app.get_options()) option->envname("");
 }
 
 Format Context::format() const {
