@@ -81,7 +81,9 @@ void NodeOptions::FillDefaults() {
   }
   if (rpc_memory_bytes == 0) rpc_memory_bytes = std::max(64 * kMiB, memory_bytes / 8);
   if (rocksdb_memory_bytes == 0) rocksdb_memory_bytes = std::max(64 * kMiB, memory_bytes / 8);
-  if (io_threads == 0) io_threads = std::max(1u, std::thread::hardware_concurrency());
+  if (io_threads == 0) {
+    io_threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  }
   if (etcd.empty()) replication_factor = 1;
 }
 

@@ -32,7 +32,7 @@ class Families {
     double value;
   };
   void Group(const char* name, const char* help, MetricType type, const char* label,
-             std::vector<Labelled> values) {
+             const std::vector<Labelled>& values) {
     std::vector<ClientMetric>& metrics = Add(name, help, type);
     for (const Labelled& one : values) {
       ClientMetric metric = Metric(type, one.value);

@@ -61,7 +61,7 @@ void Controller::Start(PlacementMap current) {
 
 void Controller::Quiet() { quiet_until_ = clock_->BootTime() + options_.quiet; }
 
-void Controller::SetNodes(std::vector<Registration> nodes) {
+void Controller::SetNodes(const std::vector<Registration>& nodes) {
   // Of two processes on one data folder, the later one lives.
   std::map<std::string, const Registration*> newest;
   for (const Registration& node : nodes) {

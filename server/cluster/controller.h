@@ -77,7 +77,7 @@ class Controller {
   // The coordinator was away: registrations may be missing.
   void Quiet();
   // Every living node.
-  void SetNodes(std::vector<Registration> nodes);
+  void SetNodes(const std::vector<Registration>& nodes);
   // Carried out, or refused, by the next Next.
   void Ask(const internal::v1::AskControllerRequest& request);
 

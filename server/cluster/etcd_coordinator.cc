@@ -95,7 +95,7 @@ class EtcdCoordinator final : public Coordinator {
     etcdserverpb::LeaseKeepAliveRequest request;
     request.set_id(lease);
     etcdserverpb::LeaseKeepAliveResponse response;
-    const absl::Status status =
+    absl::Status status =
         client_->Call(EtcdClient::Repeat::kYes, [&](EtcdEndpoint& endpoint, auto* context) {
           // etcd has it as a stream only.
           auto stream = endpoint.lease->LeaseKeepAlive(context);

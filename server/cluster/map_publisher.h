@@ -40,7 +40,7 @@ class MapPublisher {
   // Before each round of inputs: reads the newest map if what is in force is not known. A store
   // that has no map any more is given `last_known` again.
   absl::Status Prepare(const MapPtr& last_known);
-  void SetNodes(std::vector<Registration> nodes) { controller_.SetNodes(std::move(nodes)); }
+  void SetNodes(const std::vector<Registration>& nodes) { controller_.SetNodes(nodes); }
   void Ask(const internal::v1::AskControllerRequest& request) { controller_.Ask(request); }
   void OnCoordinatorBack() { controller_.Quiet(); }
 

@@ -139,7 +139,7 @@ class MembershipImpl final : public Membership {
   void OnCoordinator(bool up);
   void Wake();
   void Run();
-  void TakeNews(std::deque<WatchUpdate> news);
+  void TakeNews(const std::deque<WatchUpdate>& news);
   void TakeEvent(const WatchEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TakeControllerKey(const WatchEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TakeMap(MapPtr map) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -235,11 +235,12 @@ absl::Status MembershipImpl::Leave(absl::Duration timeout) {
     auto outcome = std::make_shared<Outcome>();
     AskControllerRequest request;
     request.set_leaving(true);
-    AskController(std::move(request), [outcome](absl::StatusOr<AskControllerResponse> response) {
-      base::MutexLock lock(outcome->mu);
-      outcome->status = response.status();
-      outcome->done.SignalAll();
-    });
+    AskController(std::move(request),
+                  [outcome](const absl::StatusOr<AskControllerResponse>& response) {
+                    base::MutexLock lock(outcome->mu);
+                    outcome->status = response.status();
+                    outcome->done.SignalAll();
+                  });
     base::MutexLock lock(outcome->mu);
     while (!outcome->status && clock_->BootTime() < deadline) {
       outcome->done.WaitFor(outcome->mu, kRetry);
@@ -309,7 +310,7 @@ void MembershipImpl::Run() {
       woken_ = false;
       news.swap(news_);
     }
-    TakeNews(std::move(news));
+    TakeNews(news);
     Tell();
     AnswerWaiting();
     Govern();
@@ -318,7 +319,7 @@ void MembershipImpl::Run() {
   }
 }
 
-void MembershipImpl::TakeNews(std::deque<WatchUpdate> news) {
+void MembershipImpl::TakeNews(const std::deque<WatchUpdate>& news) {
   for (const WatchUpdate& update : news) {
     base::MutexLock lock(mu_);
     if (update.snapshot) {
@@ -466,7 +467,7 @@ void MembershipImpl::Govern() {
   absl::Status status = publisher_.Prepare(last_known);
   if (status.ok()) {
     if (back) publisher_.OnCoordinatorBack();
-    publisher_.SetNodes(std::move(nodes));
+    publisher_.SetNodes(nodes);
     for (const Question& question : questions) publisher_.Ask(question.request);
     absl::StatusOr<std::optional<StoredMap>> stepped = publisher_.Step();
     status = stepped.status();

@@ -30,7 +30,7 @@ absl::Status Registrar::Register() {
   // The lease in use carries the controller's key too: it is replaced only when it has ended.
   LeaseId lease = this->lease();
   if (lease != 0) {
-    const absl::Status kept = coordinator_->KeepAlive(lease);
+    absl::Status kept = coordinator_->KeepAlive(lease);
     if (absl::IsNotFound(kept)) {
       lease = 0;
     } else if (!kept.ok()) {
@@ -43,7 +43,7 @@ absl::Status Registrar::Register() {
     if (!granted.ok()) return granted.status();
     lease = *granted;
   }
-  const absl::Status result = PutDescriptor(lease);
+  absl::Status result = PutDescriptor(lease);
   if (!result.ok() && is_new) {
     coordinator_->RevokeLease(lease).IgnoreError();
     lease = 0;
@@ -85,7 +85,7 @@ absl::Status Registrar::Start(absl::Duration name_wait) {
   absl::Duration waited;
   bool told = false;
   while (true) {
-    const absl::Status status = Register();
+    absl::Status status = Register();
     if (status.ok()) break;
     if (!absl::IsAlreadyExists(status) && !absl::IsAborted(status)) return status;
     if (waited >= name_wait) return status;

@@ -218,7 +218,7 @@ void AdminService::Explain(UnaryCall<v1::ExplainRequest, v1::ExplainResponse>& c
     ring::AddressNodesFor(deps_.listener, response.mutable_nodes());
   }
   deps_.router->Execute(
-      *operation, {}, [this, &call, operation](replication::OperationResult result) {
+      *operation, {}, [this, &call, operation](const replication::OperationResult& result) {
         v1::ExplainResponse& out = call.response();
         if (!result.status.ok()) {
           call.Finish(result.status);

@@ -237,7 +237,7 @@ void CacheHandler::Handle(const v1::FlushRequest& request, const CallInfo& info,
 
 void CacheHandler::Handle(const v1::Operation& operation, const CallInfo& info,
                           v1::OperationResult* result, absl::AnyInvocable<void()> done) {
-  StatusDone finish = [result, done = std::move(done)](absl::Status status) mutable {
+  StatusDone finish = [result, done = std::move(done)](const absl::Status& status) mutable {
     // A failed operation has no result beside its error: clearing the oneof comes first.
     if (!status.ok()) {
       result->clear_kind();

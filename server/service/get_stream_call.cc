@@ -50,7 +50,7 @@ class Call final : public rpc::Tag {
     }
     entry_.handler->Read(request_.get(), InfoOf(context_, entry_.hop),
                          [this](replication::OperationResult result) {
-                           if (!result.status.ok()) return Finish(std::move(result.status));
+                           if (!result.status.ok()) return Finish(result.status);
                            OnResult(std::move(result));
                          });
   }

@@ -91,8 +91,9 @@ void PeerService::Start(grpc::ServerCompletionQueue* queue, base::Gate* calls) {
   Link::Serve(this, queue, calls);
   ServeUnary(&service_, &Service::RequestAskController, queue, calls, [this](auto& call) {
     membership_->HandleAskController(call.request(), [&call](auto answer) {
-      if (answer.ok()) call.response() = *std::move(answer);
-      call.Finish(answer.status());
+      const absl::Status status = answer.status();
+      if (status.ok()) call.response() = *std::move(answer);
+      call.Finish(status);
     });
   });
 }

@@ -89,7 +89,7 @@ class Call final : public rpc::Tag {
       pieces_.emplace_back(reinterpret_cast<const char*>(slice.begin()), slice.size());
     }
     entry_.handler->Store(header_.set(), pieces_, InfoOf(context_, entry_.hop),
-                          response_.mutable_result(), [this](absl::Status status) {
+                          response_.mutable_result(), [this](const absl::Status& status) {
                             if (!status.ok()) return Fail(status);
                             const grpc::Slice slice(response_.SerializeAsString());
                             state_ = State::kFinishing;

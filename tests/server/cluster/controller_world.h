@@ -189,7 +189,7 @@ class World {
       }
       nodes.push_back(std::move(node));
     }
-    controller_.SetNodes(std::move(nodes));
+    controller_.SetNodes(nodes);
   }
 
   // What holds of every map that follows another.
