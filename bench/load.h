@@ -10,7 +10,6 @@
 #include <functional>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -30,9 +29,9 @@ struct Answer {
 // Who is told of an answer: two words, so that starting an operation allocates nothing.
 struct Completion {
   void* context = nullptr;
-  void (*run)(void* context, Answer answer) = nullptr;
+  void (*run)(void* context, const Answer& answer) = nullptr;
 
-  void operator()(Answer answer) const { run(context, std::move(answer)); }
+  void operator()(const Answer& answer) const { run(context, answer); }
 };
 
 // The cache under load. Reads and writes of one key or of many. All methods may be called by any

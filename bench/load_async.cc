@@ -143,7 +143,7 @@ class ClosedLoop {
     }
   }
 
-  static void Answered(void* context, Answer answer) {
+  static void Answered(void* context, const Answer& answer) {
     Slot& slot = *static_cast<Slot*>(context);
     ClosedLoop& loop = *slot.loop;
     const int64_t now = NowNanos();
@@ -209,7 +209,7 @@ class OpenLoop {
     }
   }
 
-  static void Answered(void* context, Answer answer) {
+  static void Answered(void* context, const Answer& answer) {
     const std::unique_ptr<Operation> operation(static_cast<Operation*>(context));
     OpenLoop& loop = *operation->loop;
     if (operation->due >= loop.run_.window.begin) {

@@ -12,6 +12,7 @@
 #include "bench/run_command.h"
 #include "bench/trace_command.h"
 
+// NOLINTNEXTLINE(bugprone-exception-escape): only a command defined wrongly makes CLI11 throw.
 int main(int argc, char** argv) {
   CLI::App app("Load generator and measurements for an Atoll cluster");
   app.name("atoll-bench");

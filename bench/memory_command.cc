@@ -73,7 +73,7 @@ struct Measured {
 };
 
 Measured Figures(const Flags& flags, uint64_t empty, uint64_t loaded) {
-  const double payload = KeyOf(0, flags.key_bytes).size() + flags.value_bytes;
+  const auto payload = static_cast<double>(KeyOf(0, flags.key_bytes).size() + flags.value_bytes);
   return {.beyond_payload = (static_cast<double>(loaded) - static_cast<double>(empty)) /
                                 static_cast<double>(flags.items) -
                             payload,

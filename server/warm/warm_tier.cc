@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kLoaderThreads = 2;
 // A load and a drop for each partition fit.
-constexpr size_t kMaxLoaderTasks = 2 * base::kPartitionCount;
+constexpr size_t kMaxLoaderTasks = size_t{2} * base::kPartitionCount;
 constexpr size_t kMaxBatchBytes = 1 << 20;
 constexpr size_t kPageEntries = 256;
 constexpr absl::Duration kReclaimInterval = absl::Minutes(10);

@@ -68,6 +68,17 @@ PeerLoadOptions ShortLoad(PeerKind kind, uint16_t port) {
           .duration = absl::Milliseconds(50)};
 }
 
+// A busy machine may not finish a round in so short a time: it gets more, up to 13 s.
+template <typename Load>
+absl::StatusOr<PeerLoadResult> UntilAnswered(PeerLoadOptions options, Load load) {
+  absl::StatusOr<PeerLoadResult> result = load(options);
+  while (result.ok() && result->keys == 0 && options.duration < absl::Seconds(10)) {
+    options.duration *= 2;
+    result = load(options);
+  }
+  return result;
+}
+
 TEST_P(Peers, AFilledPeerAnswersALoadWithHits) {
   PeerLoadOptions options = ShortLoad(GetParam(), server_.port);
   ASSERT_TRUE(FillPeer(options).ok());
@@ -75,7 +86,7 @@ TEST_P(Peers, AFilledPeerAnswersALoadWithHits) {
   for (const int batch : {1, 10}) {
     SCOPED_TRACE(batch);
     options.batch = batch;
-    const absl::StatusOr<PeerLoadResult> result = RunPeerLoad(options);
+    const absl::StatusOr<PeerLoadResult> result = UntilAnswered(options, RunPeerLoad);
     ASSERT_TRUE(result.ok()) << result.status();
     EXPECT_GT(result->keys, 0u);
     EXPECT_EQ(result->keys % 25, 0u);
@@ -95,11 +106,11 @@ TEST_P(Peers, EveryWayOfWritingStoresTheKeys) {
     options.write_style = style;
     options.round_keys = 400;
     options.batch = 100;
-    absl::StatusOr<PeerLoadResult> result = RunPeerLoad(options);
+    absl::StatusOr<PeerLoadResult> result = UntilAnswered(options, RunPeerLoad);
     ASSERT_TRUE(result.ok()) << result.status();
     ASSERT_GT(result->keys, 0u);
     options.read = true;
-    result = RunPeerLoad(options);
+    result = UntilAnswered(options, RunPeerLoad);
     ASSERT_TRUE(result.ok()) << result.status();
     EXPECT_GT(result->hits, result->keys * 9 / 10);
   }
@@ -110,7 +121,10 @@ TEST_P(Peers, CallersThatShareConnectionsGetTheirAnswers) {
   ASSERT_TRUE(FillPeer(options).ok());
   for (const bool one_message : {false, true}) {
     SCOPED_TRACE(one_message);
-    const absl::StatusOr<PeerLoadResult> result = RunAutoPipelineLoad(options, 8, one_message);
+    const absl::StatusOr<PeerLoadResult> result =
+        UntilAnswered(options, [one_message](const PeerLoadOptions& longer) {
+          return RunAutoPipelineLoad(longer, 8, one_message);
+        });
     ASSERT_TRUE(result.ok()) << result.status();
     EXPECT_GT(result->keys, 0u);
     EXPECT_EQ(result->hits, result->keys);
