@@ -2,7 +2,9 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -243,7 +245,11 @@ void AdminService::GetClusterHealth(v1::GetClusterHealthResponse* response) cons
   const cluster::MapPtr map = deps_.view->map();
   uint32_t up = 0;
   uint32_t draining = 0;
+  // A node that was restarted is known by its earlier incarnations as well, while a seat names
+  // them.
+  std::set<std::string_view> names;
   for (const ring::Member& member : map->members) {
+    names.insert(member.name);
     up += member.state == ring::MemberState::kUp ? 1 : 0;
     draining += member.state == ring::MemberState::kDraining ? 1 : 0;
   }
@@ -264,7 +270,7 @@ void AdminService::GetClusterHealth(v1::GetClusterHealthResponse* response) cons
   response->set_partitions_without_primary(without_primary);
   response->set_partitions_under_replicated(under_replicated);
   response->set_nodes_up(up + draining);
-  response->set_nodes_known(static_cast<uint32_t>(map->members.size()));
+  response->set_nodes_known(static_cast<uint32_t>(names.size()));
   response->set_coordinator_up(deps_.view->coordinator_up());
 }
 

@@ -175,7 +175,7 @@ struct ClusterHealth {
   uint32_t partitions_without_primary = 0;
   uint32_t partitions_under_replicated = 0;
   uint32_t nodes_up = 0;
-  uint32_t nodes_known = 0;
+  uint32_t nodes_known = 0;  ///< By name, those that are down among them.
   bool coordinator_up = false;
 };
 

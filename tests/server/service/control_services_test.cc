@@ -254,6 +254,10 @@ TEST_F(ControlServices, ADeadCopyAndAPrimaryThatDoesNotServeCountAsMissing) {
   map.members[1].state = ring::MemberState::kDown;
   map.members.push_back(
       {.name = "n3", .incarnation = base::Incarnation(13), .listeners = {{"client", "host3:1"}}});
+  // The second node's next process.
+  map.members.push_back({.name = map.members[1].name,
+                         .incarnation = base::Incarnation(14),
+                         .listeners = {{"client", "host2:1"}}});
   view_.SetMap(std::make_shared<const ring::PlacementMap>(map));
   const auto stub = v1::AdminService::NewStub(channel_);
   grpc::ClientContext context;
@@ -263,6 +267,8 @@ TEST_F(ControlServices, ADeadCopyAndAPrimaryThatDoesNotServeCountAsMissing) {
   EXPECT_FALSE(health.serving());
   EXPECT_EQ(health.partitions_without_primary(), 1u);
   EXPECT_EQ(health.partitions_under_replicated(), base::kPartitionCount);
+  EXPECT_EQ(health.nodes_up(), 3u);
+  EXPECT_EQ(health.nodes_known(), 3u);
 }
 
 TEST_F(ControlServices, NamespacesAreMadeByTheMembershipAndErrorsKeepTheirCode) {
