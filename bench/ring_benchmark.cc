@@ -24,8 +24,10 @@ PlacementMap MakeMap(int nodes) {
 }
 
 std::vector<std::string> MakeKeys() {
+  constexpr int kKeys = 65'536;
   std::vector<std::string> keys;
-  for (int i = 0; i < 65'536; ++i) keys.push_back("user:" + std::to_string(i * 7919) + ":profile");
+  keys.reserve(kKeys);
+  for (int i = 0; i < kKeys; ++i) keys.push_back("user:" + std::to_string(i * 7919) + ":profile");
   return keys;
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "absl/strings/str_cat.h"
 
@@ -100,7 +99,7 @@ void WriteWorkloadKey(uint64_t index, char* out) {
   static constexpr char kDigits[] = "0123456789abcdef";
   // An odd multiplier permutes the 64-bit numbers.
   uint64_t number = index * 0x9E3779B97F4A7C15;
-  std::memcpy(out, "key:", 4);
+  std::string_view("key:").copy(out, 4);
   for (size_t at = kWorkloadKeyBytes; at > 4; number >>= 4) out[--at] = kDigits[number & 15];
 }
 

@@ -371,6 +371,7 @@ std::vector<const Member*> SeatableMembers(const PlacementMap& map,
     if (place == nullptr || place->incarnation < incarnation) place = member;
   }
   std::vector<const Member*> members;
+  members.reserve(by_name.size());
   for (const auto& [name, member] : by_name) members.push_back(member);
   return members;
 }

@@ -49,12 +49,12 @@ void Router::ReadFlight::Launch() {
   if (held_.outcome == v1::OUTCOME_OK) get.if_version_not = held_.meta.version;
   std::make_shared<Attempt>(
       router_, get,
-      [self = shared_from_this()](OperationResult result) { self->OnAnswer(std::move(result)); },
+      [self = shared_from_this()](const OperationResult& result) { self->OnAnswer(result); },
       [self = shared_from_this()] { self->router_->flights_.Depart(self->flight_key_); })
       ->Run();
 }
 
-void Router::ReadFlight::OnAnswer(OperationResult result) {
+void Router::ReadFlight::OnAnswer(const OperationResult& result) {
   if (result.status.ok() && result.outcome == v1::OUTCOME_UNCHANGED &&
       held_.outcome == v1::OUTCOME_OK && result.meta.version == held_.meta.version) {
     router_->counters_.revalidations.fetch_add(1, std::memory_order_relaxed);
@@ -68,7 +68,7 @@ void Router::ReadFlight::OnAnswer(OperationResult result) {
   // Nobody may join any more: the flight departed with its first message.
   std::make_shared<Attempt>(
       router_, operation_,
-      [self = shared_from_this()](OperationResult fetched) { self->Land(fetched); })
+      [self = shared_from_this()](const OperationResult& fetched) { self->Land(fetched); })
       ->Run(/*by_stream=*/true);
 }
 

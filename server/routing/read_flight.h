@@ -20,7 +20,7 @@ class Router::ReadFlight : public std::enable_shared_from_this<ReadFlight> {
   void Launch();
 
  private:
-  void OnAnswer(replication::OperationResult result);
+  void OnAnswer(const replication::OperationResult& result);
   void Land(const replication::OperationResult& result);
 
   Router* const router_;

@@ -119,11 +119,13 @@ class EntryRef {
   template <typename T>
   T Load(uint32_t offset) const {
     T value;
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): what is kept may be a pointer.
     std::memcpy(&value, at_ + offset, sizeof(value));
     return value;
   }
   template <typename T>
   void Store(uint32_t offset, T value) {
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): as above.
     std::memcpy(at_ + offset, &value, sizeof(value));
   }
   std::atomic_ref<uint32_t> LengthsRef() const {

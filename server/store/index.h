@@ -129,6 +129,7 @@ class Index {
         : word_(reinterpret_cast<uint64_t>(extent) | (extent->buckets - 1) |
                 uint64_t{extent->depth} << 48) {}
     Extent* extent() const {
+      // NOLINTNEXTLINE(performance-no-int-to-ptr): an address that shares its word.
       return reinterpret_cast<Extent*>(word_ & ((uint64_t{1} << 48) - kMaxBuckets));
     }
     uint32_t Home(uint32_t tag) const {
