@@ -11,7 +11,7 @@ namespace atoll::bench {
 namespace {
 
 std::string Write(const std::string& name, const std::string& bytes) {
-  const std::string path = absl::StrCat(testing::TempDir(), "/", name);
+  std::string path = absl::StrCat(testing::TempDir(), "/", name);
   std::ofstream(path, std::ios::binary) << bytes;
   return path;
 }

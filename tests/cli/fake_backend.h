@@ -248,7 +248,7 @@ class FakeBackend final : public Backend {
       NodeStats stats;
       stats.node = MakeNode(i);
       stats.uptime = absl::Hours(5) + absl::Seconds(7);
-      stats.items = 123456 * (i + 1);
+      stats.items = uint64_t{123456} * (i + 1);
       stats.memory_used_bytes = (uint64_t{100} << 20) * (i + 1);
       stats.memory_limit_bytes = uint64_t{256} << 20;
       stats.hits = i == 1 ? 0 : 900;

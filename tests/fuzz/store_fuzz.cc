@@ -165,7 +165,7 @@ class Run {
 
   void Wrote(KeyState& key, WriteResult result, Version version, std::optional<Entry> entry) {
     FUZZ_EXPECT(result != WriteResult::kStale);
-    key.entry = result == WriteResult::kApplied ? std::move(entry) : std::nullopt;
+    key.entry = result == WriteResult::kApplied ? entry : std::nullopt;
     key.absent = key.entry.has_value() ? Version() : version;
   }
 

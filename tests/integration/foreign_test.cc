@@ -64,9 +64,9 @@ TEST_F(ForeignClient, Python) {
   const std::string protos = std::string(kSource) + "/proto";
   const std::string stubs = folder_ + "/stubs";
   std::filesystem::create_directories(stubs);
+  const std::string plugin = std::string("--plugin=protoc-gen-grpc=") + ATOLL_GRPC_PYTHON_PLUGIN;
   ASSERT_EQ(RunProgram({ATOLL_PROTOC, "-I", protos, "--python_out=" + stubs, "--grpc_out=" + stubs,
-                        "--plugin=protoc-gen-grpc=" ATOLL_GRPC_PYTHON_PLUGIN,
-                        "google/rpc/status.proto", "atoll/v1/cache.proto"},
+                        plugin, "google/rpc/status.proto", "atoll/v1/cache.proto"},
                        log()),
             0)
       << Log();

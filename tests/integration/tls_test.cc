@@ -13,7 +13,6 @@ namespace atoll {
 namespace {
 
 using test::TestCluster;
-using test::TestClusterOptions;
 
 class TlsTest : public testing::Test {
  protected:

@@ -66,7 +66,7 @@ TEST(HashRing, WeightDrawsPreference) {
   const HashRing ring({{"light", 1}, {"heavy", 3}});
   int heavy = 0;
   for (uint16_t p = 0; p < 4096; ++p) heavy += ring.Preference(PartitionId(p), 1)[0] == 1 ? 1 : 0;
-  EXPECT_NEAR(heavy, 3072, 3072 / 10);
+  EXPECT_NEAR(heavy, 3072, 307);
 }
 
 TEST(HashRing, KeepsItsSizeBoundedUnderGreatWeights) {

@@ -192,7 +192,8 @@ TEST_F(MapCodec, DamagedBytesNeverCrash) {
   for (int i = 0; i < 200; ++i) {
     std::string damaged = bytes;
     // The head, where nodes are, and any place behind it.
-    damaged[random_() % (i % 2 == 0 ? 300 : damaged.size())] ^= static_cast<char>(random_());
+    char& byte = damaged[random_() % (i % 2 == 0 ? 300 : damaged.size())];
+    byte = static_cast<char>(static_cast<uint8_t>(byte) ^ (random_() & 0xff));
     v1::PlacementMap message;
     if (!message.ParseFromString(damaged)) continue;
     const auto decoded = DecodeMap(message, &map_);
