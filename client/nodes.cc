@@ -12,6 +12,7 @@
 #include "rpc/channel.h"
 #include "rpc/completion_queue.h"
 #include "rpc/credentials.h"
+#include "rpc/grpc_process.h"
 #include "rpc/lone_stream.h"
 #include "rpc/timers.h"
 
@@ -166,6 +167,7 @@ std::shared_ptr<grpc::Channel> NodeLink::bulk() {
 }
 
 absl::StatusOr<std::unique_ptr<Nodes>> Nodes::Create(const ClientOptions& options) {
+  rpc::PrepareGrpcProcess();
   if (absl::Status valid = options.Validate(); !valid.ok()) return valid;
   const Credentials& files = options.credentials;
   auto credentials = rpc::ChannelCredentials(

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
+#include "rpc/grpc_process.h"
 
 namespace atoll::server {
 namespace {
@@ -24,6 +25,7 @@ void SetKeepalive(grpc::ServerBuilder& builder) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const ListenerConfig& config) {
+  rpc::PrepareGrpcProcess();
   std::unique_ptr<Listener> listener(new Listener);
   listener->name_ = config.name;
   listener->address_ = config.address;
