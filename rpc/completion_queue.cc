@@ -36,20 +36,35 @@ void* Tag::Arm() {
   return this;
 }
 
-Poller::Poller(std::string thread_name)
-    : thread_name_(std::move(thread_name)), queue_(std::make_unique<grpc::CompletionQueue>()) {}
+namespace {
 
-Poller::Poller(std::string thread_name, std::unique_ptr<grpc::ServerCompletionQueue> queue)
-    : thread_name_(std::move(thread_name)), queue_(std::move(queue)) {
-  server_queue_ = static_cast<grpc::ServerCompletionQueue*>(queue_.get());
+class QueueWithoutNetwork final : public grpc::CompletionQueue {
+ public:
+  QueueWithoutNetwork()
+      : grpc::CompletionQueue(grpc_completion_queue_attributes{
+            GRPC_CQ_CURRENT_VERSION, GRPC_CQ_NEXT, GRPC_CQ_NON_POLLING, nullptr}) {}
+};
+
+std::unique_ptr<grpc::CompletionQueue> MakeQueue(Network network) {
+  if (network == Network::kLeftToOthers) return std::make_unique<QueueWithoutNetwork>();
+  return std::make_unique<grpc::CompletionQueue>();
 }
+
+}  // namespace
+
+void NameThread(const std::string& name) {
+  // The kernel keeps 15 characters.
+  pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
+}
+
+Poller::Poller(std::string thread_name, Network network)
+    : thread_name_(std::move(thread_name)), queue_(MakeQueue(network)) {}
 
 Poller::~Poller() { Stop(); }
 
 void Poller::Start() {
   thread_ = std::thread([this] {
-    // The kernel keeps 15 characters.
-    pthread_setname_np(pthread_self(), thread_name_.substr(0, 15).c_str());
+    NameThread(thread_name_);
     Run();
   });
 }
@@ -68,11 +83,7 @@ void Poller::Stop() {
 void Poller::Run() {
   void* tag = nullptr;
   bool ok = false;
-  while (queue_->Next(&tag, &ok)) {
-    // Every tag was made by Tag::Arm, which returns the Tag itself.
-    AcquireFromGrpc(tag);
-    static_cast<Tag*>(tag)->Proceed(ok);
-  }
+  while (queue_->Next(&tag, &ok)) Finish(tag, ok);
 }
 
 }  // namespace atoll::rpc

@@ -13,6 +13,7 @@
 
 #include <grpcpp/completion_queue.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <thread>
@@ -37,22 +38,34 @@ class Tag {
 void ReleaseToGrpc(void* object);
 void AcquireFromGrpc(void* object);
 
-// Serves a queue with one thread, until Stop.
+// Has the tag that came back proceed.
+inline void Finish(void* tag, bool ok) {
+  // Every tag was made by Tag::Arm, which returns the Tag itself.
+  AcquireFromGrpc(tag);
+  static_cast<Tag*>(tag)->Proceed(ok);
+}
+
+void NameThread(const std::string& name);
+
+// Who waits for the network. gRPC has one set of sockets in a process, and one thread at a time
+// waiting for them: whoever of those that serve queues comes by. Each more of them takes a turn,
+// and hands on what belongs to others' queues.
+enum class Network : uint8_t {
+  kPolled,
+  // This queue's thread is not one of them: another one has to be there where calls are made.
+  kLeftToOthers,
+};
+
+// Serves a queue of its own, for calls that this process makes, with one thread, until Stop.
 class Poller {
  public:
-  // A queue of its own, for calls that this process makes.
-  explicit Poller(std::string thread_name);
-  // A queue that a grpc::ServerBuilder made. The server must be shut down before Stop.
-  Poller(std::string thread_name, std::unique_ptr<grpc::ServerCompletionQueue> queue);
+  explicit Poller(std::string thread_name, Network network = Network::kPolled);
   ~Poller();
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
   grpc::CompletionQueue* queue() { return queue_.get(); }
-  // nullptr for a queue of the first kind.
-  grpc::ServerCompletionQueue* server_queue() { return server_queue_; }
 
-  // Starts the thread. A server's queues are served from after BuildAndStart only.
   void Start();
   // Safe to repeat. Not from the poller's own thread.
   void Stop();
@@ -61,8 +74,7 @@ class Poller {
   void Run();
 
   const std::string thread_name_;
-  std::unique_ptr<grpc::CompletionQueue> queue_;
-  grpc::ServerCompletionQueue* server_queue_ = nullptr;
+  const std::unique_ptr<grpc::CompletionQueue> queue_;
   std::thread thread_;
   bool stopped_ = false;
 };

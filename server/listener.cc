@@ -40,10 +40,11 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const ListenerConfig& 
   for (const ServedService& served : config.services) {
     builder.RegisterService(served.service);
   }
-  for (int i = 0; i < std::max(config.io_threads, 1); ++i) {
-    listener->pollers_.push_back(std::make_unique<rpc::Poller>(absl::StrCat(config.name, "-io", i),
-                                                               builder.AddCompletionQueue()));
-  }
+  listener->pollers_ = std::make_unique<rpc::PollerPool>(
+      rpc::PollerPool::Options{.name = absl::StrCat(config.name, "-io"),
+                               .threads = config.rare ? 1 : std::max(config.io_threads, 1),
+                               .rare = config.rare},
+      builder.AddCompletionQueue());
   listener->server_ = builder.BuildAndStart();
   if (listener->server_ == nullptr || port == 0) {
     return absl::UnavailableError(
@@ -53,12 +54,13 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const ListenerConfig& 
     listener->address_ =
         absl::StrCat(config.address.substr(0, config.address.rfind(':')), ":", port);
   }
-  for (const std::unique_ptr<rpc::Poller>& poller : listener->pollers_) {
+  rpc::PollerPool& pollers = *listener->pollers_;
+  for (int i = 0; i < pollers.threads(); ++i) {
     for (const ServedService& served : config.services) {
-      served.start(poller->server_queue(), &listener->calls_);
+      served.start(pollers.queue(), &listener->calls_);
     }
-    poller->Start();
   }
+  pollers.Start();
   return listener;
 }
 
@@ -74,10 +76,8 @@ void Listener::Stop(absl::Duration patience) {
       base::LogWarning(absl::StrCat("listener ", name_, ": ", calls_.inside(), " calls hang"));
     }
   }
-  for (const std::unique_ptr<rpc::Poller>& poller : pollers_) {
-    poller->Stop();
-  }
-  pollers_.clear();
+  if (pollers_ != nullptr) pollers_->Stop();
+  pollers_.reset();
   server_.reset();
 }
 

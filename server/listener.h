@@ -17,14 +17,14 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/gate.h"
-#include "rpc/completion_queue.h"
+#include "rpc/poller_pool.h"
 
 namespace atoll::server {
 
 struct ServedService {
   grpc::Service* service = nullptr;
-  // Arms the calls that the service accepts, on one queue; called once for each. Calls enter the
-  // gate and leave it at their end.
+  // Arms one of each of the calls that the service accepts; called once for each thread. Calls
+  // enter the gate and leave it at their end.
   std::function<void(grpc::ServerCompletionQueue*, base::Gate*)> start;
 };
 
@@ -34,6 +34,8 @@ struct ListenerConfig {
   std::string address;
   std::shared_ptr<grpc::ServerCredentials> credentials;
   int io_threads = 1;
+  // Nobody has a use for it now: what comes may wait (rpc::PollerPool).
+  bool rare = false;
   int max_message_bytes = 0;
   std::vector<ServedService> services;
 };
@@ -62,7 +64,7 @@ class Listener {
   std::string address_;
   std::unique_ptr<grpc::Server> server_;
   base::Gate calls_;
-  std::vector<std::unique_ptr<rpc::Poller>> pollers_;
+  std::unique_ptr<rpc::PollerPool> pollers_;
 };
 
 }  // namespace atoll::server

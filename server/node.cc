@@ -123,6 +123,10 @@ class NodeImpl final : public Node {
  private:
   static const base::Clock& Clock() { return base::Clock::Real(); }
 
+  // A node that is alone makes no calls to others.
+  rpc::Network ForPeers() const {
+    return options_.etcd.empty() ? rpc::Network::kLeftToOthers : rpc::Network::kPolled;
+  }
   absl::Status ReadCertificates();
   absl::Status MakeCoordinator();
   absl::Status OpenWarmTier(const internal::v1::ClusterConfig& config);
@@ -294,17 +298,17 @@ void NodeImpl::MakeMembership(const internal::v1::ClusterConfig& config) {
           {copy.partition, copy.epoch, copy.history, copy.reset_epoch});
     }
   }
-  peer_caller_ = cluster::MakeGrpcPeerCaller(peer_credentials_);
+  peer_caller_ = cluster::MakeGrpcPeerCaller(peer_credentials_, ForPeers());
   membership_ =
       cluster::Membership::Create(membership, coordinator_.get(), peer_caller_.get(), &Clock());
 }
 
 void NodeImpl::MakeDataPath() {
-  out_ = std::make_unique<rpc::Poller>("out");
+  out_ = std::make_unique<rpc::Poller>("out", ForPeers());
   out_->Start();
   timers_ = std::make_unique<rpc::Timers>(out_->queue());
-  links_ = std::make_unique<replication::PeerLinks>(
-      replication::PeerLinksOptions{.self = incarnation_, .credentials = peer_credentials_});
+  links_ = std::make_unique<replication::PeerLinks>(replication::PeerLinksOptions{
+      .self = incarnation_, .credentials = peer_credentials_, .network = ForPeers()});
   replicator_ = replication::Replicator::Create({.min_isr = options_.min_isr,
                                                  .heartbeat = options_.heartbeat,
                                                  .silent_after = options_.silence,
@@ -375,6 +379,7 @@ absl::Status NodeImpl::ListenOn(const ListenerOptions& options) {
        .credentials = options.address.starts_with("unix:") ? grpc::InsecureServerCredentials()
                                                            : listener_credentials_,
        .io_threads = options_.io_threads,
+       .rare = peer && options_.etcd.empty(),
        .max_message_bytes = peer ? replication::kMaxLinkMessageBytes : rpc::kMaxMessageBytes,
        .services = services.Served()});
   if (!listener.ok()) return listener.status();

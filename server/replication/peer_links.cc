@@ -235,7 +235,7 @@ class PeerLinks::Link {
 };
 
 PeerLinks::PeerLinks(const PeerLinksOptions& options)
-    : options_(options), poller_(std::make_unique<rpc::Poller>("atoll-links")) {
+    : options_(options), poller_(std::make_unique<rpc::Poller>("atoll-links", options.network)) {
   poller_->Start();
 }
 

@@ -22,6 +22,7 @@
 #include "absl/status/status.h"
 #include "atoll/internal/v1/peer.pb.h"
 #include "base/mutex.h"
+#include "rpc/completion_queue.h"
 #include "server/cluster/cluster_view.h"
 #include "server/replication/link_sink.h"
 #include "server/replication/replicator.h"
@@ -41,6 +42,7 @@ struct PeerLinksOptions {
   // Of a listener in the members' descriptors.
   std::string listener = "peer";
   std::shared_ptr<grpc::ChannelCredentials> credentials;  // nullptr: insecure
+  rpc::Network network = rpc::Network::kPolled;
   // Queued for one node, above what is being written.
   uint64_t max_queue_bytes = uint64_t{160} << 20;
   // A message stops growing here; one record may be larger.

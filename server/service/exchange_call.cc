@@ -70,7 +70,11 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
     ReadLocked();
   }
 
+  // Of a read and of a write at the same time, on two threads. Whoever finds that the stream is
+  // over finishes it, and another thread may have let it go then: hence `keep`.
+
   void OnRead(bool ok) {
+    const std::shared_ptr<Stream> keep = shared_from_this();
     std::unique_ptr<OperationBatch> batch;
     {
       base::MutexLock lock(mu_);
@@ -256,14 +260,16 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
   }
 
   void OnWritten(bool ok) {
+    const std::shared_ptr<Stream> keep = shared_from_this();
     std::unique_ptr<OperationBatch> batch;
     {
       base::MutexLock lock(mu_);
       writing_ = false;
       writing_bytes_ = 0;
       if (!ok) broken_ = true;
-      const bool room = UnwrittenLocked() <= ExchangeCall::kPauseBytes / 2;
-      if (paused_ == nullptr || (!broken_ && !room)) return AdvanceLocked();
+      // The output is another thread's while that gathers; then nothing is paused.
+      if (paused_ == nullptr) return AdvanceLocked();
+      if (!broken_ && UnwrittenLocked() > ExchangeCall::kPauseBytes / 2) return AdvanceLocked();
       batch = std::move(paused_);
       // What is there goes out meanwhile.
       if (!broken_ && UnwrittenLocked() > 0) WriteLocked();

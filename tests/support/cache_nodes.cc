@@ -90,10 +90,13 @@ void CacheNodes::Serve(Node& node, routing::Hop hop, Listener& listener) {
   int port = 0;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(listener.service->service());
-  listener.poller = std::make_unique<rpc::Poller>("io", builder.AddCompletionQueue());
+  // Two that are always at work: what events of one stream do at the same time is seen.
+  listener.pollers = std::make_unique<rpc::PollerPool>(
+      rpc::PollerPool::Options{.name = "io", .threads = 2, .always = 2},
+      builder.AddCompletionQueue());
   listener.server = builder.BuildAndStart();
-  listener.service->Serve(listener.poller->server_queue(), &listener.calls);
-  listener.poller->Start();
+  listener.service->Serve(listener.pollers->queue(), &listener.calls);
+  listener.pollers->Start();
   listener.address = "127.0.0.1:" + std::to_string(port);
   listener.channel = rpc::MakeChannel(listener.address);
 }
@@ -103,7 +106,7 @@ void CacheNodes::Stop(Listener& listener) {
   listener.server->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(50));
   listener.calls.Close();
   listener.calls.Drain(absl::InfiniteDuration());
-  listener.poller->Stop();
+  listener.pollers->Stop();
   listener.server.reset();
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/periodic.h"
 #include "rpc/completion_queue.h"
+#include "rpc/poller_pool.h"
 #include "rpc/timers.h"
 #include "server/replication/replicator.h"
 #include "server/routing/peer_forwarder.h"
@@ -66,7 +67,7 @@ class CacheNodes {
  private:
   struct Listener {
     std::unique_ptr<service::CacheGrpcService> service;
-    std::unique_ptr<rpc::Poller> poller;
+    std::unique_ptr<rpc::PollerPool> pollers;
     std::unique_ptr<grpc::Server> server;
     base::Gate calls;
     std::string address;

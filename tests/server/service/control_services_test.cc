@@ -11,6 +11,7 @@
 #include "base/executor.h"
 #include "base/gate.h"
 #include "rpc/completion_queue.h"
+#include "rpc/poller_pool.h"
 #include "rpc/status.h"
 #include "server/service/admin_service.h"
 #include "server/service/health_service.h"
@@ -59,13 +60,14 @@ class ControlServices : public testing::Test {
     builder.RegisterService(health_.service());
     builder.RegisterService(admin_.service());
     builder.RegisterService(reflection_.service());
-    poller_ = std::make_unique<rpc::Poller>("test", builder.AddCompletionQueue());
+    poller_ = std::make_unique<rpc::PollerPool>(rpc::PollerPool::Options{.name = "test"},
+                                                builder.AddCompletionQueue());
     server_ = builder.BuildAndStart();
     ASSERT_NE(server_, nullptr);
-    topology_.Start(poller_->server_queue(), &calls_);
-    health_.Start(poller_->server_queue(), &calls_);
-    admin_.Start(poller_->server_queue(), &calls_);
-    reflection_.Start(poller_->server_queue(), &calls_);
+    topology_.Start(poller_->queue(), &calls_);
+    health_.Start(poller_->queue(), &calls_);
+    admin_.Start(poller_->queue(), &calls_);
+    reflection_.Start(poller_->queue(), &calls_);
     poller_->Start();
     channel_ =
         grpc::CreateChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials());
@@ -113,7 +115,7 @@ class ControlServices : public testing::Test {
   AdminService admin_;
   ReflectionService reflection_{{"atoll.v1.CacheService"}};
   base::Gate calls_;
-  std::unique_ptr<rpc::Poller> poller_;
+  std::unique_ptr<rpc::PollerPool> poller_;
   std::unique_ptr<grpc::Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
 };
