@@ -114,8 +114,10 @@ void Reads::OnEnd(ReadCall* call, absl::Status status, rpc::BatchEnd* end) {
     get.set_consistency(call->flight_key.bounded ? v1::CONSISTENCY_BOUNDED
                                                  : v1::CONSISTENCY_STRICT);
     get.set_if_version_not(call->request_.if_version_not);
+    const uint64_t size =
+        end->result != nullptr ? end->result->get.size : end->message->get().size();
     transfers_->Get(
-        std::move(get), call->partition, call->request_.stream_deadline,
+        std::move(get), size, call->partition, call->request_.stream_deadline,
         [this, call](absl::StatusOr<GetResult> fetched) { Land(call, std::move(fetched)); });
     return;
   }

@@ -12,6 +12,8 @@
 #include "atoll/v1/cache.grpc.pb.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "client/active_call.h"
+#include "client/get_calls.h"
 #include "client/translate.h"
 #include "rpc/completion_queue.h"
 #include "rpc/status.h"
@@ -24,130 +26,6 @@ constexpr int kMaxTries = 3;
 
 absl::Duration Now() { return base::Clock::Real().BootTime(); }
 
-}  // namespace
-
-// Lives in Transfers' set, and by a reference in each tag, until its last tag has come back.
-class ActiveCall : public std::enable_shared_from_this<ActiveCall> {
- public:
-  ActiveCall(Transfers* transfers, LinkPtr link, absl::Duration deadline)
-      : transfers_(transfers),
-        link_(std::move(link)),
-        stub_(v1::CacheService::NewStub(link_->bulk())) {
-    context_.set_deadline(std::chrono::system_clock::now() +
-                          std::chrono::duration_cast<std::chrono::system_clock::duration>(
-                              absl::ToChronoNanoseconds(deadline - Now())));
-  }
-  virtual ~ActiveCall() = default;
-
-  // Starts the call, unless the client was closed meanwhile.
-  void Launch() {
-    if (!transfers_->Add(shared_from_this())) {
-      Ended(absl::CancelledError("the client is closed"));
-      return;
-    }
-    Begin();
-  }
-  void Cancel() { context_.TryCancel(); }
-  const std::string& address() const { return link_->address(); }
-
- protected:
-  // Calls a member when gRPC is done with an operation. One for each that may be under way at once.
-  template <typename Derived>
-  class Event final : public rpc::Tag {
-   public:
-    Event(Derived* call, void (Derived::*handler)(bool)) : call_(call), handler_(handler) {}
-    void Proceed(bool ok) override {
-      // Another thread may take the call out of the set meanwhile.
-      const std::shared_ptr<ActiveCall> keep = call_->shared_from_this();
-      (call_->*handler_)(ok);
-    }
-
-   private:
-    Derived* const call_;
-    void (Derived::*const handler_)(bool);
-  };
-
-  virtual void Begin() = 0;
-  // The last thing that happens to the call.
-  virtual void Ended(absl::Status status) = 0;
-  void Finished() {
-    transfers_->Remove(shared_from_this());
-    Ended(rpc::FromGrpc(status_));
-  }
-
-  Transfers* const transfers_;
-  const LinkPtr link_;
-  const std::unique_ptr<v1::CacheService::Stub> stub_;
-  grpc::ClientContext context_;
-  grpc::Status status_;
-};
-
-namespace {
-
-class GetCall final : public ActiveCall {
- public:
-  using Done = absl::AnyInvocable<void(absl::Status, v1::GetResponse, std::string)>;
-
-  GetCall(Transfers* transfers, LinkPtr link, absl::Duration deadline, const v1::GetRequest& get,
-          Done done)
-      : ActiveCall(transfers, std::move(link), deadline),
-        done_(std::move(done)),
-        started_(this, &GetCall::OnStarted),
-        read_(this, &GetCall::OnRead),
-        finished_(this, &GetCall::OnFinished) {
-    *request_.mutable_get() = get;
-  }
-
- private:
-  void Begin() override {
-    call_ = stub_->PrepareAsyncGetStream(&context_, request_, link_->queue());
-    call_->StartCall(started_.Arm());
-  }
-  void OnStarted(bool ok) {
-    if (ok) {
-      call_->Read(&incoming_, read_.Arm());
-    } else {
-      call_->Finish(&status_, finished_.Arm());
-    }
-  }
-  void OnRead(bool ok) {
-    if (!ok) {
-      call_->Finish(&status_, finished_.Arm());
-      return;
-    }
-    if (incoming_.has_header()) {
-      header_ = std::move(*incoming_.mutable_header());
-      // What a header says is not trusted with memory.
-      value_.reserve(std::min<uint64_t>(header_.size(), kMaxValueBytes));
-    } else if (value_.size() + incoming_.chunk().size() <= header_.size()) {
-      value_.append(incoming_.chunk());
-    } else {
-      overflow_ = true;
-      context_.TryCancel();
-    }
-    call_->Read(&incoming_, read_.Arm());
-  }
-  void OnFinished(bool /*ok*/) { Finished(); }
-  void Ended(absl::Status status) override {
-    if (overflow_) status = absl::DataLossError("a value longer than its header says");
-    if (status.ok() && header_.outcome() == v1::OUTCOME_OK && value_.size() != header_.size()) {
-      status = absl::UnavailableError(
-          absl::StrCat("the value ended after ", value_.size(), " of ", header_.size(), " bytes"));
-    }
-    auto done = std::move(done_);
-    done(std::move(status), std::move(header_), std::move(value_));
-  }
-
-  Done done_;
-  v1::GetStreamRequest request_;
-  std::unique_ptr<grpc::ClientAsyncReader<v1::GetStreamResponse>> call_;
-  v1::GetStreamResponse incoming_;
-  v1::GetResponse header_;
-  std::string value_;
-  bool overflow_ = false;
-  Event<GetCall> started_, read_, finished_;
-};
-
 class SetCall final : public ActiveCall {
  public:
   // `complete`: the last chunk was handed to the transport.
@@ -158,6 +36,7 @@ class SetCall final : public ActiveCall {
       : ActiveCall(transfers, std::move(link), deadline),
         done_(std::move(done)),
         value_(std::move(value)),
+        stub_(v1::CacheService::NewStub(link_->bulk())),
         started_(this, &SetCall::OnStarted),
         written_(this, &SetCall::OnWritten),
         finished_(this, &SetCall::OnFinished) {
@@ -200,6 +79,7 @@ class SetCall final : public ActiveCall {
 
   Done done_;
   const std::shared_ptr<const std::string> value_;
+  const std::unique_ptr<v1::CacheService::Stub> stub_;
   v1::SetStreamRequest part_;
   v1::SetStreamResponse response_;
   std::unique_ptr<grpc::ClientAsyncWriter<v1::SetStreamRequest>> call_;
@@ -221,6 +101,7 @@ class UnaryCall final : public ActiveCall {
         prepare_(prepare),
         request_(request),
         done_(std::move(done)),
+        stub_(v1::CacheService::NewStub(link_->bulk())),
         finished_(this, &UnaryCall::OnFinished) {}
 
  private:
@@ -238,6 +119,7 @@ class UnaryCall final : public ActiveCall {
   const Prepare prepare_;
   const Request request_;
   Done done_;
+  const std::unique_ptr<v1::CacheService::Stub> stub_;
   Response response_;
   std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> call_;
   Event<UnaryCall> finished_;
@@ -247,6 +129,7 @@ class UnaryCall final : public ActiveCall {
 
 struct Transfers::GetJob {
   v1::GetRequest request;
+  bool whole = false;  // by one message
   base::PartitionId partition;
   absl::Duration deadline;
   Done<GetResult> done;
@@ -344,10 +227,11 @@ bool Transfers::Again(const std::shared_ptr<Job>& job, const absl::Status& statu
   return true;
 }
 
-void Transfers::Get(v1::GetRequest request, base::PartitionId partition, absl::Duration deadline,
-                    Done<GetResult> done) {
+void Transfers::Get(v1::GetRequest request, uint64_t size, base::PartitionId partition,
+                    absl::Duration deadline, Done<GetResult> done) {
   auto job = std::make_shared<GetJob>();
   job->request = std::move(request);
+  job->whole = size <= kMostWholeBytes;
   job->partition = partition;
   job->deadline = deadline;
   job->done = std::move(done);
@@ -362,22 +246,23 @@ void Transfers::TryGet(std::shared_ptr<GetJob> job) {
   }
   ++job->tries;
   const std::string address = link->address();
-  auto on_end = [this, job, address](absl::Status status, v1::GetResponse header,
-                                     std::string value) {
+  auto on_end = [this, job, address](absl::StatusOr<GetResult> result, bool use_stream) {
+    const absl::Status& status = result.status();
     dispatcher_->nodes().Record(address, status.code() != absl::StatusCode::kUnavailable);
-    if (status.ok()) {
-      absl::StatusOr<GetResult> result = ToGetResult(&header);
-      if (result.ok() && result->outcome == Outcome::kOk) result->value = Value(std::move(value));
-      job->done(std::move(result));
-      return;
+    if (use_stream) {
+      job->whole = false;
+      --job->tries;
+      return TryGet(job);
     }
-    job->failed_at = address;
-    const bool passing = RetryPolicy::IsPassingRefusal(status) || dispatcher_->MendFrom(status);
-    if (passing && Again(job, status, &Transfers::TryGet)) return;
-    job->done(std::move(status));
+    if (!status.ok()) {
+      job->failed_at = address;
+      const bool passing = RetryPolicy::IsPassingRefusal(status) || dispatcher_->MendFrom(status);
+      if (passing && Again(job, status, &Transfers::TryGet)) return;
+    }
+    job->done(std::move(result));
   };
-  std::make_shared<GetCall>(this, std::move(link), job->deadline, job->request, std::move(on_end))
-      ->Launch();
+  const auto make = job->whole ? &MakeWholeGet : &MakeStreamedGet;
+  make(this, std::move(link), job->deadline, job->request, std::move(on_end))->Launch();
 }
 
 void Transfers::Set(v1::SetRequest request, std::shared_ptr<const std::string> value,

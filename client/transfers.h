@@ -7,6 +7,7 @@
 // thread, with no lock held.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -34,9 +35,9 @@ class Transfers {
   explicit Transfers(Dispatcher* dispatcher) : dispatcher_(dispatcher) {}
   ~Transfers();
 
-  // Reads a value of any size. Deadlines are on BootTime.
-  void Get(v1::GetRequest request, base::PartitionId partition, absl::Duration deadline,
-           Done<GetResult> done);
+  // Reads a value of any size, which was `size` just now. Deadlines are on BootTime.
+  void Get(v1::GetRequest request, uint64_t size, base::PartitionId partition,
+           absl::Duration deadline, Done<GetResult> done);
   // Stores a value of any size; `request` comes without it. AMBIGUOUS if it broke after the last
   // chunk was sent; before that, nothing is stored.
   void Set(v1::SetRequest request, std::shared_ptr<const std::string> value,

@@ -399,6 +399,30 @@ TEST_F(ClientTest, AHundredReadersOfALargeValueReadItOnceAndShareIt) {
   }
 }
 
+TEST_F(ClientTest, AValueThatGrowsAboveWhatOneMessageHoldsComesInChunks) {
+  Client& client = Connect();
+  const std::string key = KeyOf(1);
+  ASSERT_TRUE(client.Set(key, std::string(1 << 20, 'x')).ok());
+  const std::string larger((1 << 20) + 1, 'y');
+  std::atomic<int> calls{0};
+  nodes_[1]->SetHook([&](const v1::Operation& op) -> std::optional<FakeAnswer> {
+    // The batch stream told its size.
+    if (op.has_get() && op.id() == 0 && calls++ == 0) {
+      v1::SetRequest set;
+      set.set_namespace_("default");
+      set.set_key(key);
+      set.set_value(larger);
+      cluster_.Store(set);
+    }
+    return std::nullopt;
+  });
+  const auto got = client.Get(key);
+  ASSERT_TRUE(got.ok()) << got.status();
+  EXPECT_TRUE(got->value.view() == larger);
+  EXPECT_EQ(calls, 2);
+  EXPECT_EQ(client.stats().retries, 0u);
+}
+
 TEST_F(ClientTest, LargeValuesGoBothWays) {
   Client& client = Connect();
   std::string large(10 << 20, 0);

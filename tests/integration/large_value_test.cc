@@ -63,8 +63,8 @@ class LargeValueTest : public testing::Test {
 };
 
 TEST_F(LargeValueTest, ValuesUpTo64MiBComeBackAsTheyWere) {
-  for (const size_t size : {size_t{64} << 10, (size_t{64} << 10) + 1, (size_t{1} << 20) + 1,
-                            size_t{10'000'000}, size_t{64} << 20}) {
+  for (const size_t size : {size_t{64} << 10, (size_t{64} << 10) + 1, size_t{1} << 20,
+                            (size_t{1} << 20) + 1, size_t{10'000'000}, size_t{64} << 20}) {
     SCOPED_TRACE(size);
     const std::string key = absl::StrCat("large/", size);
     const std::string value = Pattern(size, size);

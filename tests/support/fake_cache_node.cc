@@ -94,6 +94,19 @@ class FakeCacheNode::Cache final : public v1::CacheService::Service {
     return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the fake node ended the stream");
   }
 
+  grpc::Status Get(grpc::ServerContext*, const v1::GetRequest* request,
+                   v1::GetResponse* response) override {
+    v1::Operation op;
+    *op.mutable_get() = *request;
+    if (const grpc::Status refusal = Hooked(op); !refusal.ok()) return refusal;
+    *response = node_->cluster_->Read(*request);
+    if (response->value().size() > size_t{1} << 20) {
+      response->clear_value();
+      response->set_outcome(v1::OUTCOME_USE_STREAM);
+    }
+    return grpc::Status::OK;
+  }
+
   grpc::Status GetStream(grpc::ServerContext*, const v1::GetStreamRequest* request,
                          grpc::ServerWriter<v1::GetStreamResponse>* writer) override {
     v1::Operation op;
