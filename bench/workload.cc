@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
 
@@ -95,12 +96,29 @@ uint64_t Workload::NextZipf() {
   }
 }
 
+namespace {
+
+// The hexadecimal digits of a number, the first one lowest, all eight at once.
+uint64_t HexDigits(uint32_t number) {
+  constexpr uint64_t kEach = 0x0101010101010101;
+  uint64_t digits = number;
+  digits = (digits | digits << 16) & 0x0000FFFF0000FFFF;
+  digits = (digits | digits << 8) & 0x00FF00FF00FF00FF;
+  digits = (digits | digits << 4) & (kEach * 0x0F);
+  const uint64_t letters = ((digits + kEach * 6) >> 4) & kEach;
+  return __builtin_bswap64(digits + kEach * '0' + letters * ('a' - '0' - 10));
+}
+
+}  // namespace
+
 void WriteWorkloadKey(uint64_t index, char* out) {
-  static constexpr char kDigits[] = "0123456789abcdef";
   // An odd multiplier permutes the 64-bit numbers.
-  uint64_t number = index * 0x9E3779B97F4A7C15;
+  const uint64_t number = index * 0x9E3779B97F4A7C15;
+  const uint64_t digits[] = {HexDigits(static_cast<uint32_t>(number >> 32)),
+                             HexDigits(static_cast<uint32_t>(number))};
+  static_assert(kWorkloadKeyBytes == 4 + sizeof digits);
   std::string_view("key:").copy(out, 4);
-  for (size_t at = kWorkloadKeyBytes; at > 4; number >>= 4) out[--at] = kDigits[number & 15];
+  std::memcpy(out + 4, digits, sizeof digits);
 }
 
 std::string WorkloadKey(uint64_t index) {

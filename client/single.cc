@@ -18,6 +18,11 @@ absl::Status Check(std::string_view ns, std::string_view key) {
   return status;
 }
 
+// That the default namespace is one was found out when the client was made.
+absl::Status CheckRead(const std::string& ns_or_none, std::string_view key) {
+  return ns_or_none.empty() ? CheckKey(key) : Check(ns_or_none, key);
+}
+
 absl::Status Check(std::string_view ns, std::string_view key, std::string_view value,
                    const SetOptions& options) {
   absl::Status status = Check(ns, key);
@@ -107,7 +112,7 @@ void GetAndTouchCall::Finish(absl::Status status, rpc::BatchEnd* end) {
 void StartGet(Engine& engine, std::string_view key, const GetOptions& options, bool own,
               ReadCall& call) {
   const std::string_view ns = engine.NamespaceOr(options.ns);
-  if (absl::Status bad = Check(ns, key); !bad.ok()) return call.Answer(std::move(bad));
+  if (absl::Status bad = CheckRead(options.ns, key); !bad.ok()) return call.Answer(std::move(bad));
   const absl::Duration now = base::Clock::Real().BootTime();
   call.Prepare({.ns = ns,
                 .key = key,

@@ -203,8 +203,11 @@ void BatchStream::Impl::Send(Batch batch) {
     messages_.fetch_add(1, std::memory_order_relaxed);
     batch.session->call->Write(message, batch.session->written.Arm());
   }
-  EndAll(batch.expired, absl::DeadlineExceededError("no answer in time"));
-  EndAll(cancelled, absl::CancelledError("cancelled"));
+  // Mostly there is none, and a status with words takes memory.
+  if (!batch.expired.empty()) {
+    EndAll(batch.expired, absl::DeadlineExceededError("no answer in time"));
+  }
+  if (!cancelled.empty()) EndAll(cancelled, absl::CancelledError("cancelled"));
 }
 
 void BatchStream::Impl::Write() {
