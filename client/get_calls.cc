@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/active_call.h"
+#include "client/received_pieces.h"
 #include "client/translate.h"
 #include "rpc/chunks.h"
 #include "rpc/value_block.h"
@@ -139,7 +140,7 @@ class GetCall final : public ActiveCall {
   Event<GetCall> started_, read_, finished_;
 };
 
-// One message each way.
+// One message each way, whose memory the value keeps.
 class WholeGetCall final : public ActiveCall {
  public:
   WholeGetCall(Transfers* transfers, LinkPtr link, absl::Duration deadline,
@@ -157,17 +158,17 @@ class WholeGetCall final : public ActiveCall {
     call_ = generic_.PrepareUnaryCall(&context_, "/atoll.v1.CacheService/Get", request_,
                                       link_->queue());
     call_->StartCall();
-    call_->Finish(input_.buffer(), &status_, finished_.Arm());
+    call_->Finish(input_->buffer(), &status_, finished_.Arm());
   }
   void OnFinished(bool /*ok*/) { Finished(); }
   void Ended(absl::Status status) override {
     auto done = std::move(done_);
     if (!status.ok()) return done(std::move(status), false);
     wire::GetResponse answer;
-    if (!input_.Load() || !wire::Decode(input_, &answer)) {
+    if (!input_->Load() || !wire::Decode(*input_, &answer)) {
       // Not written by a node that we know.
       v1::GetResponse message;
-      grpc::ProtoBufferReader reader(input_.buffer());
+      grpc::ProtoBufferReader reader(input_->buffer());
       if (!message.ParseFromZeroCopyStream(&reader)) {
         return done(absl::DataLossError("a malformed answer"), false);
       }
@@ -175,14 +176,31 @@ class WholeGetCall final : public ActiveCall {
       return done(ToGetResult(&message), false);
     }
     if (answer.outcome == v1::OUTCOME_USE_STREAM) return done(GetResult(), true);
-    rpc::ValueBlock values(input_.size());
-    done(ToGetResult(answer, values), false);
+    done(Result(answer), false);
+  }
+
+  absl::StatusOr<GetResult> Result(wire::GetResponse& answer) {
+    rpc::ValueBlock values(input_->size());
+    const size_t size = answer.value.size();
+    // It has shrunk: not worth keeping a message for.
+    if (size <= kMaxInlineBytes) return ToGetResult(answer, values);
+    const wire::Payload value = std::exchange(answer.value, {});
+    absl::StatusOr<GetResult> result = ToGetResult(answer, values);
+    if (!result.ok()) return result;
+    if (value.pieces.empty()) {
+      result->value = Value(std::move(input_), value.bytes);
+    } else {
+      result->value =
+          Value(std::make_shared<ReceivedPieces>(std::move(input_), value.pieces, size), size);
+    }
+    return result;
   }
 
   GotValue done_;
   grpc::GenericStub generic_;
   grpc::ByteBuffer request_;
-  wire::Input input_;
+  // Kept by the value that it brought.
+  std::shared_ptr<wire::Input> input_ = std::make_shared<wire::Input>();
   std::unique_ptr<grpc::GenericClientAsyncResponseReader> call_;
   Event<WholeGetCall> finished_;
 };

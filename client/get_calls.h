@@ -25,11 +25,11 @@ inline constexpr uint64_t kMostWholeBytes = uint64_t{1} << 20;
 // `use_stream`: it has become too large meanwhile.
 using GotValue = absl::AnyInvocable<void(absl::StatusOr<GetResult>, bool use_stream)>;
 
-// By Get: the value in one message, half of the CPU of a stream of chunks.
+// By Get: the value in one message, and left in it.
 std::shared_ptr<ActiveCall> MakeWholeGet(Transfers* transfers, LinkPtr link,
                                          absl::Duration deadline, const v1::GetRequest& get,
                                          GotValue done);
-// By GetStream. Either way the value is copied once, from what was received to where it stays.
+// By GetStream: the value is copied once, from each chunk to where it stays.
 std::shared_ptr<ActiveCall> MakeStreamedGet(Transfers* transfers, LinkPtr link,
                                             absl::Duration deadline, const v1::GetRequest& get,
                                             GotValue done);

@@ -16,9 +16,19 @@
 
 namespace atoll {
 
+/// The bytes of a value that came in pieces; the client's own.
+class ValuePieces {
+ public:
+  virtual ~ValuePieces() = default;
+  /// Both by any thread; what they return lives as long as this.
+  virtual std::string_view Join() = 0;
+  virtual std::vector<std::string_view> Get() = 0;
+};
+
 /// An immutable value. Copying shares the bytes; they live as long as one copy does, independent of
 /// the client that fetched them. Callers whose reads were collapsed into one share them too. Small
-/// values that came together lie together: one that is kept keeps up to 16 KiB of them.
+/// values that came together lie together: one that is kept keeps up to 16 KiB of them. A value
+/// above 64 KiB may lie in pieces, as it was received, until somebody wants it in one.
 ///
 /// Thread safety: as a shared_ptr: distinct copies may be used by distinct threads.
 class Value {
@@ -33,23 +43,36 @@ class Value {
   Value(std::shared_ptr<const void> owner, std::string_view bytes)
       : owner_(std::move(owner)), view_(bytes) {}
 
-  /// Valid while this value, or a copy of it, lives.
-  std::string_view view() const { return view_; }
+  /// Of `size` bytes.
+  Value(std::shared_ptr<ValuePieces> pieces, size_t size)
+      : owner_(pieces), view_(nullptr, size), pieces_(pieces.get()) {}
+
+  /// Valid while this value, or a copy of it, lives. The first call on one that lies in pieces puts
+  /// them together, for all its copies.
+  std::string_view view() const { return pieces_ == nullptr ? view_ : pieces_->Join(); }
+  /// The bytes in order as they lie in memory, never copied: for who writes them somewhere. Valid
+  /// as long as view().
+  std::vector<std::string_view> pieces() const {
+    if (pieces_ != nullptr) return pieces_->Get();
+    return view_.empty() ? std::vector<std::string_view>() : std::vector{view_};
+  }
   size_t size() const { return view_.size(); }
   bool empty() const { return view_.empty(); }
   /// A copy of the bytes.
-  std::string ToString() const { return std::string(view_); }
+  std::string ToString() const { return std::string(view()); }
 
   /// True if both hold the very same bytes in memory. (Distinct values of one answer may have a
   /// common owner, but no bytes in common.)
   bool SharesWith(const Value& other) const {
     return owner_ != nullptr && owner_ == other.owner_ && view_.data() == other.view_.data();
   }
-  friend bool operator==(const Value& a, const Value& b) { return a.view_ == b.view_; }
+  friend bool operator==(const Value& a, const Value& b) { return a.view() == b.view(); }
 
  private:
   std::shared_ptr<const void> owner_;
+  // Without a place where there are pieces, whose owner is `owner_` then.
   std::string_view view_;
+  ValuePieces* pieces_ = nullptr;
 };
 
 /// What became of an operation that was carried out. None of these is an error.
