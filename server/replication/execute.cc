@@ -71,15 +71,24 @@ internal::v1::Record MakeRecord(const Operation& operation, base::Version versio
 
 }  // namespace
 
+void Finish::Add(absl::AnyInvocable<void()> call) {
+  items_.push_back({.call = std::move(call), .done = nullptr, .result = {}});
+}
+
 void Finish::Answer(Done done, OperationResult result) {
-  calls_.push_back(
-      [done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
+  items_.push_back({.call = nullptr, .done = std::move(done), .result = std::move(result)});
 }
 
 void Finish::Run() {
   // A callback may come back into the replicator, but never onto this list.
-  for (auto& call : calls_) call();
-  calls_.clear();
+  for (Item& item : items_) {
+    if (item.call != nullptr) {
+      item.call();
+    } else {
+      item.done(std::move(item.result));
+    }
+  }
+  items_.clear();
 }
 
 bool Partition::MayAnswer(uint64_t ticket, base::Version seen) const {
@@ -290,6 +299,7 @@ bool Partition::ApplyLocally(const Operation& operation, base::Version version,
 
 void Partition::Wait(uint64_t sequence, Waiter waiter) {
   context_->waiting.fetch_add(1, std::memory_order_relaxed);
+  Stir();
   waiters_.emplace(sequence, std::move(waiter));
 }
 

@@ -69,6 +69,7 @@ void Partition::EndSession(Member& member) {
   if (member.stage == Member::Stage::kCopying) {
     context_->copying.fetch_sub(1, std::memory_order_relaxed);
   }
+  Stir();
   // Only one that was joining is known to hold what it said.
   member.known = member.joined();
   member.stage = Member::Stage::kWaiting;

@@ -15,6 +15,7 @@
 //  - Only a primary that serves assigns versions, one epoch at a time (R1).
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <map>
@@ -55,17 +56,27 @@ struct Context {
   std::atomic<bool> draining{false};
   // The newest map whose effects on all partitions are complete.
   std::atomic<uint64_t> applied_map{0};
+  // A bit for each partition that has something to do when time passes: it is set and cleared under
+  // the partition's mutex, and read without it (relaxed: what is set just now has time until the
+  // next tick).
+  std::array<std::atomic<uint64_t>, base::kPartitionCount / 64> restless{};
 };
 
 // What to call when the lock is free, in order.
 class Finish {
  public:
-  void Add(absl::AnyInvocable<void()> call) { calls_.push_back(std::move(call)); }
+  void Add(absl::AnyInvocable<void()> call);
   void Answer(Done done, OperationResult result);
   void Run();
 
  private:
-  std::vector<absl::AnyInvocable<void()>> calls_;
+  // Either a call or an answer: no closure around it, and so no memory of its own.
+  struct Item {
+    absl::AnyInvocable<void()> call;
+    Done done;
+    OperationResult result;
+  };
+  std::vector<Item> items_;
 };
 
 enum class Role : uint8_t { kNone, kLearner, kReplica, kAdopting, kPrimary };
@@ -100,8 +111,11 @@ class Partition {
   void RefreshLease();
 
   // --- Time (tick.cc) ---
-  // Appends what is to be asked of the controller. `thorough`: also of a partition in which nothing
-  // is owed; for when a peer is silent, and now and then (a member may be gone from the map).
+  // Whether there is something to do when time passes.
+  bool Restless() const;
+  // Appends what is to be asked of the controller. `thorough`: also of a partition that is not
+  // restless, and tells commit points; for when a peer is silent, and now and then (a member may be
+  // gone from the map).
   void Tick(bool thorough, std::vector<internal::v1::IsrChange>* asks, Finish* finish);
   // The controller's answer; `answered` false: the outcome is unknown.
   void OnAsked(const internal::v1::IsrChange& change, bool answered, uint64_t map_version);
@@ -279,6 +293,9 @@ class Partition {
 
   // tick.cc
   bool AtRest() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Ticks are to come by, until SettleDown finds the partition at rest.
+  void Stir() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SettleDown() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ExpireWaiters(absl::Duration now, Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ResendOwed(absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TickLearners(absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -47,6 +47,7 @@ void Partition::OnPlacement(const ring::PlacementMap& map, const ring::Placement
   placement_ = placement;
   if (new_term || next != before) seated_at_map_ = map.version;
   leads_.store(next == Role::kPrimary || !waiters_.empty(), std::memory_order_relaxed);
+  if (leads_.load(std::memory_order_relaxed)) Stir();
 
   if (next == Role::kPrimary || next == Role::kReplica) {
     // A seat in an ISR is given to a complete copy of this process, or to all members at once at a

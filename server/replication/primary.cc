@@ -33,6 +33,7 @@ void Partition::Replicate(uint64_t sequence, absl::FunctionRef<internal::v1::Rec
     log_.Skip(sequence);
     return;
   }
+  Stir();
   const uint64_t before = log_.bytes();
   log_.Append(make());
   const uint64_t added = log_.bytes() - before;
@@ -81,6 +82,7 @@ void Partition::OnAppendAck(base::Incarnation from, const internal::v1::AppendAc
   if (!Leads()) return;
   if (ack.answer() == AppendAck::ANSWER_STALE_EPOCH) {
     if (ack.epoch() > placement_.epoch.value() && rules().r4_reject_lower_epochs) {
+      Stir();
       deposed_ = true;
       SetServing(false);
     }
@@ -109,6 +111,7 @@ void Partition::OnAppendAck(base::Incarnation from, const internal::v1::AppendAc
   if (!member->in_isr) TryJoin(*member);
   AdvanceCommit(finish);
   TruncateLog();
+  SettleDown();
 }
 
 void Partition::Progress(Member& member, uint64_t applied) {

@@ -368,7 +368,11 @@ void ReplicatorImpl::Tick() {
   // Relaxed: it only spreads work.
   const bool thorough =
       peers_.AnySilent(now) || ticks_.fetch_add(1, std::memory_order_relaxed) % kThoroughEvery == 0;
-  for (Partition& partition : partitions_) partition.Tick(thorough, &changes, &finish);
+  context_.transport->Hold();
+  for (Partition& partition : partitions_) {
+    if (thorough || partition.Restless()) partition.Tick(thorough, &changes, &finish);
+  }
+  context_.transport->Release();
   finish.Run();
   Ask(std::move(changes), now);
 }

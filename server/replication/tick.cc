@@ -19,18 +19,35 @@ bool Partition::AtRest() const {
   if (role_ != Role::kPrimary || deposed_ || !waiters_.empty()) return false;
   return std::all_of(members_.begin(), members_.end(),
                      [&](const Member& member) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-                       return member.in_isr && member.known && member.acked >= last() &&
-                              member.told_committed >= committed_;
+                       return member.in_isr && member.known && member.acked >= last();
                      });
+}
+
+bool Partition::Restless() const {
+  const uint64_t word = context_->restless[id_.value() / 64].load(std::memory_order_relaxed);
+  return (word >> (id_.value() % 64) & 1) != 0;
+}
+
+void Partition::Stir() {
+  if (Restless()) return;
+  context_->restless[id_.value() / 64].fetch_or(uint64_t{1} << (id_.value() % 64),
+                                                std::memory_order_relaxed);
+}
+
+void Partition::SettleDown() {
+  if (!Restless() || (Leads() ? !AtRest() : !waiters_.empty())) return;
+  context_->restless[id_.value() / 64].fetch_and(~(uint64_t{1} << (id_.value() % 64)),
+                                                 std::memory_order_relaxed);
 }
 
 void Partition::Tick(bool thorough, std::vector<internal::v1::IsrChange>* asks, Finish* finish) {
   // Relaxed: one that was given the role just now has time until the next tick.
   if (!leads_.load(std::memory_order_relaxed)) return;
   base::MutexLock lock(mu_);
-  if (Leads() && !thorough && AtRest()) return;
   const absl::Duration now = Now();
   ExpireWaiters(now, finish);
+  SettleDown();
+  if (!thorough && !Restless()) return;
   if (!Leads() || deposed_) return;
   if (role_ == Role::kAdopting) {
     ResendOwed(now);
@@ -41,7 +58,9 @@ void Partition::Tick(bool thorough, std::vector<internal::v1::IsrChange>* asks, 
     TickLearners(now);
     AdvanceCommit(finish);
     AnswerCommitted(finish);
-    for (Member& member : members_) TellCommitted(member);
+    if (thorough) {
+      for (Member& member : members_) TellCommitted(member);
+    }
   }
   SettleAsk();
   AskForChanges(now, asks);
@@ -188,6 +207,7 @@ void Partition::OnLinkUp(base::Incarnation to, Finish* finish) {
     EndSession(*member);
     return;
   }
+  Stir();
   member->sent = member->acked;
   member->adopt_sent_at = -absl::InfiniteDuration();
   if (role_ == Role::kAdopting) {
