@@ -87,7 +87,8 @@ class ArenaVector {
  public:
   static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
 
-  explicit ArenaVector(Arena* arena) : arena_(arena) {}
+  // `first`: room for so many to begin with.
+  explicit ArenaVector(Arena* arena, size_t first = 16) : arena_(arena), first_(first) {}
   void push_back(const T& item) {
     if (size_ == capacity_) Grow();
     std::memcpy(static_cast<void*>(items_ + size_++), &item, sizeof(T));
@@ -97,7 +98,7 @@ class ArenaVector {
 
  private:
   void Grow() {
-    const size_t larger = capacity_ == 0 ? 16 : 2 * capacity_;
+    const size_t larger = capacity_ == 0 ? first_ : 2 * capacity_;
     T* const items = arena_->Array<T>(larger);
     if (size_ > 0) std::memcpy(static_cast<void*>(items), items_, size_ * sizeof(T));
     items_ = items;
@@ -105,6 +106,7 @@ class ArenaVector {
   }
 
   Arena* const arena_;
+  const size_t first_;
   T* items_ = nullptr;
   size_t size_ = 0;
   size_t capacity_ = 0;

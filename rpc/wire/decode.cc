@@ -1,72 +1,10 @@
 #include "rpc/wire/decode.h"
 
-#include <algorithm>
-
+#include "rpc/wire/fields.h"
 #include "rpc/wire/format.h"
 
 namespace atoll::wire {
 namespace {
-
-// A repeated field twice is as it should be; any other is for the generated parser, which keeps the
-// last, or merges.
-bool Once(uint8_t tag, uint32_t* seen) {
-  const uint32_t bit = 1u << (tag >> 3);
-  if ((*seen & bit) != 0) return false;
-  *seen |= bit;
-  return true;
-}
-
-// Numbers are cut to the width of their field, as the generated parser does.
-bool ReadInt32(Reader& in, int32_t* out) {
-  uint64_t value = 0;
-  if (!in.Varint(&value)) return false;
-  *out = static_cast<int32_t>(value);
-  return true;
-}
-
-bool ReadUint32(Reader& in, uint32_t* out) {
-  uint64_t value = 0;
-  if (!in.Varint(&value)) return false;
-  *out = static_cast<uint32_t>(value);
-  return true;
-}
-
-bool ReadInt64(Reader& in, int64_t* out) {
-  uint64_t value = 0;
-  if (!in.Varint(&value)) return false;
-  *out = static_cast<int64_t>(value);
-  return true;
-}
-
-bool ReadInt64(Reader& in, std::optional<int64_t>* out) {
-  int64_t value = 0;
-  if (!ReadInt64(in, &value)) return false;
-  *out = value;
-  return true;
-}
-
-bool ReadBool(Reader& in, bool* out) {
-  uint64_t value = 0;
-  if (!in.Varint(&value)) return false;
-  *out = value != 0;
-  return true;
-}
-
-// A proto3 string must be UTF-8. A namespace that exists is ASCII: the parser judges the rest.
-bool ReadName(Reader& in, size_t limit, std::string_view* out) {
-  return in.Bytes(limit, out) &&
-         std::all_of(out->begin(), out->end(), [](char c) { return (c & 0x80) == 0; });
-}
-
-// Reads tag after tag up to the limit. `field(tag)` reads the field, false if it is none of its.
-template <typename Field>
-bool ReadFields(Reader& in, size_t limit, Field field) {
-  while (in.position() < limit) {
-    uint8_t tag = 0;
-    if (!in.Tag(&tag) || tag >= 0x80 || !field(tag)) return false;
-  }
-  return in.position() == limit;
-}
 
 bool ReadMessage(Reader& in, size_t limit, GetRequest* out) {
   uint32_t seen = 0;

@@ -1,86 +1,10 @@
 #include "rpc/wire/encode.h"
 
-#include <bit>
-#include <cstring>
-
+#include "rpc/wire/fields.h"
 #include "rpc/wire/format.h"
 
 namespace atoll::wire {
 namespace {
-
-// --- Sizes: of a field with its tag, 0 if it is absent ---
-
-constexpr size_t VarintSize(uint64_t value) {
-  return (static_cast<size_t>(std::bit_width(value | 1)) + 6) / 7;
-}
-
-constexpr size_t NumberSize(uint64_t value) { return value == 0 ? 0 : 1 + VarintSize(value); }
-
-constexpr size_t FixedSize(uint64_t value) { return value == 0 ? 0 : 9; }
-
-constexpr size_t BytesSize(size_t length) {
-  return length == 0 ? 0 : 1 + VarintSize(length) + length;
-}
-
-// Also of an empty message.
-constexpr size_t MessageSize(size_t length) { return 1 + VarintSize(length) + length; }
-
-size_t OptionalSize(const std::optional<int64_t>& value) {
-  return value.has_value() ? 1 + VarintSize(static_cast<uint64_t>(*value)) : 0;
-}
-
-uint64_t Signed(int64_t value) { return static_cast<uint64_t>(value); }
-
-// --- Fields ---
-
-uint8_t* PutVarint(uint64_t value, uint8_t* out) {
-  while (value >= 0x80) {
-    *out++ = static_cast<uint8_t>(value | 0x80);
-    value >>= 7;
-  }
-  *out++ = static_cast<uint8_t>(value);
-  return out;
-}
-
-uint8_t* PutTagged(uint8_t tag, uint64_t value, uint8_t* out) {
-  *out++ = tag;
-  return PutVarint(value, out);
-}
-
-uint8_t* PutNumber(uint32_t field, uint64_t value, uint8_t* out) {
-  return value == 0 ? out : PutTagged(TagOf(field, kVarint), value, out);
-}
-
-uint8_t* PutOptional(uint32_t field, const std::optional<int64_t>& value, uint8_t* out) {
-  return value.has_value() ? PutTagged(TagOf(field, kVarint), Signed(*value), out) : out;
-}
-
-uint8_t* PutFixed(uint32_t field, uint64_t value, uint8_t* out) {
-  if (value == 0) return out;
-  *out++ = TagOf(field, kFixed64);
-  std::memcpy(out, &value, 8);
-  return out + 8;
-}
-
-uint8_t* PutRaw(std::string_view bytes, uint8_t* out) {
-  if (!bytes.empty()) std::memcpy(out, bytes.data(), bytes.size());
-  return out + bytes.size();
-}
-
-uint8_t* PutBytes(uint32_t field, std::string_view bytes, uint8_t* out) {
-  if (bytes.empty()) return out;
-  return PutRaw(bytes, PutTagged(TagOf(field, kBytes), bytes.size(), out));
-}
-
-uint8_t* PutPayload(const Payload& payload, uint8_t* out) {
-  for (const std::string_view piece : payload.span()) out = PutRaw(piece, out);
-  return out;
-}
-
-uint8_t* PutPayloadHead(uint32_t field, const Payload& payload, uint8_t* out) {
-  const size_t size = payload.size();
-  return size == 0 ? out : PutTagged(TagOf(field, kBytes), size, out);
-}
 
 size_t EntrySize(const Entry& m) {
   return BytesSize(m.key.size()) + BytesSize(m.value.size()) + OptionalSize(m.ttl_ms) +
