@@ -7,6 +7,7 @@
 #include "base/logging.h"
 #include "server/replication/errors.h"
 #include "server/replication/partition.h"
+#include "server/replication/record_views.h"
 
 namespace atoll::replication {
 namespace {
@@ -32,38 +33,29 @@ internal::v1::RememberedResult MakeRemembered(const Operation& operation,
   return remembered;
 }
 
-internal::v1::Record MakeRecord(const Operation& operation, base::Version version,
-                                const Evaluation& evaluation) {
-  internal::v1::Record record;
-  record.set_version(version.raw());
-  record.set_key_hash(operation.key.hash);
-  const uint32_t ns = operation.key.ns.value();
-  const std::string_view key = operation.key.key;
+// Views of the operation and of the evaluation.
+wire::Record MakeRecord(const Operation& operation, base::Version version,
+                        const Evaluation& evaluation) {
+  wire::Record record{.version = version.raw(),
+                      .key_hash = operation.key.hash,
+                      .ns = operation.key.ns.value(),
+                      .key = operation.key.key};
+  record.expiry = evaluation.meta.expiry;
+  record.max_idle = evaluation.meta.max_idle;
+  record.flags = evaluation.meta.flags;
   switch (evaluation.effect) {
-    case EffectKind::kPut: {
-      internal::v1::PutEffect& put = *record.mutable_put();
-      put.set_namespace_id(ns);
-      put.set_key(key.data(), key.size());
-      for (std::string_view piece : evaluation.pieces) {
-        put.mutable_value()->append(piece.data(), piece.size());
-      }
-      put.set_expiry(evaluation.meta.expiry);
-      put.set_max_idle(evaluation.meta.max_idle);
-      put.set_flags(evaluation.meta.flags);
+    case EffectKind::kPut:
+      record.effect = wire::Effect::kPut;
+      record.value.pieces = evaluation.pieces;
       break;
-    }
     case EffectKind::kErase:
-      record.mutable_erase()->set_namespace_id(ns);
-      record.mutable_erase()->set_key(key.data(), key.size());
+      record.effect = wire::Effect::kErase;
       break;
     case EffectKind::kTouch:
-      record.mutable_touch()->set_namespace_id(ns);
-      record.mutable_touch()->set_key(key.data(), key.size());
-      record.mutable_touch()->set_expiry(evaluation.meta.expiry);
-      record.mutable_touch()->set_max_idle(evaluation.meta.max_idle);
+      record.effect = wire::Effect::kTouch;
       break;
     case EffectKind::kNothing:
-      record.set_nothing(true);
+      record.effect = wire::Effect::kNothing;
       break;
   }
   return record;
@@ -242,8 +234,9 @@ uint64_t Partition::Write(const Operation& operation, Waiter* waiter, Finish* fi
   }
   waiter->result = std::move(evaluation.result);
   Replicate(version.sequence(), [&] {
-    internal::v1::Record record = MakeRecord(operation, version, evaluation);
-    if (remember) *record.mutable_remembered() = remembered;
+    wire::Record record = MakeRecord(operation, version, evaluation);
+    record.has_remembered = remember;
+    if (remember) record.remembered = ViewOf(remembered);
     return record;
   });
   AdvanceCommit(finish);
@@ -338,9 +331,10 @@ void Partition::Flush(base::NamespaceId ns, absl::Duration deadline, Done done, 
   const base::Version version(placement_.epoch, last() + 1);
   context_->store->Flush(id_, ns, version);
   Replicate(version.sequence(), [&] {
-    internal::v1::Record record;
-    record.set_version(version.raw());
-    record.mutable_flush()->set_namespace_id(ns.value());
+    wire::Record record;
+    record.version = version.raw();
+    record.effect = wire::Effect::kFlush;
+    record.ns = ns.value();
     return record;
   });
   Waiter waiter{.done = std::move(done), .result = {}, .deadline = deadline, .write = true};

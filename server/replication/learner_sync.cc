@@ -107,7 +107,7 @@ void Partition::SendPiece(Member& member) {
   piece.set_last(chunk.done);
   member.cursor = chunk.next;
   member.all_sent = chunk.done;
-  Send(member.node, std::move(message));
+  Send(member.node, message);
 }
 
 void Partition::OnSnapshotAck(base::Incarnation from, const internal::v1::SnapshotAck& ack) {

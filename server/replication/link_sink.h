@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "atoll/internal/v1/peer.pb.h"
 #include "base/ids.h"
+#include "rpc/wire/input.h"
 
 namespace atoll::replication {
 
@@ -17,8 +18,9 @@ class LinkSink {
   // earlier process on this address): end the stream with it. OK: answer one LinkResponse, and keep
   // the stream open without any further answer.
   virtual absl::Status OnHello(const internal::v1::LinkHello& hello) = 0;
-  // Each message of the stream, the first too.
-  virtual void OnMessages(base::Incarnation from, const internal::v1::LinkRequest& request) = 0;
+  // Each message of the stream, the first too, in the input's buffer. Not OK (INVALID_ARGUMENT: it
+  // is no LinkRequest): end the stream with it.
+  virtual absl::Status OnMessages(base::Incarnation from, wire::Input& input) = 0;
 };
 
 }  // namespace atoll::replication

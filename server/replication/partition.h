@@ -107,6 +107,8 @@ class Partition {
 
   // --- Messages (replica.cc, primary.cc, takeover.cc, learner_sync.cc) ---
   void OnMessage(base::Incarnation from, const internal::v1::PeerMessage& message, Finish* finish);
+  void OnAppend(base::Incarnation from, const wire::Append& append, Finish* finish);
+  void OnAppendAck(base::Incarnation from, const wire::AppendAck& ack, Finish* finish);
   void OnLinkUp(base::Incarnation to, Finish* finish);
   void RefreshLease();
 
@@ -194,8 +196,8 @@ class Partition {
   bool Leads() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return role_ == Role::kPrimary || role_ == Role::kAdopting;
   }
-  void Send(base::Incarnation to, internal::v1::PeerMessage message) {
-    context_->transport->Send(to, std::move(message));
+  void Send(base::Incarnation to, const internal::v1::PeerMessage& message) {
+    context_->transport->Send(to, message);
   }
 
   // execute.cc
@@ -215,7 +217,7 @@ class Partition {
   bool ApplyLocally(const Operation& operation, base::Version version, Evaluation* evaluation)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Logs the record of sequence last() + 1 and sends it.
-  void Replicate(uint64_t sequence, absl::FunctionRef<internal::v1::Record()> make)
+  void Replicate(uint64_t sequence, absl::FunctionRef<wire::Record()> make)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Wait(uint64_t sequence, Waiter waiter) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Answers when `sequence` is committed, at once if it is.
@@ -250,17 +252,20 @@ class Partition {
   void AnswerCommitted(Finish* finish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SetCommitted(uint64_t sequence) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TruncateLog() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void OnAppendAck(base::Incarnation from, const internal::v1::AppendAck& ack, Finish* finish)
+  void OnAppendAckLocked(base::Incarnation from, const wire::AppendAck& ack, Finish* finish)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool SilentMember(const Member& member, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // replica.cc
-  void OnAppend(base::Incarnation from, const internal::v1::Append& append, Finish* finish)
+  void OnForeignAppend(base::Incarnation from, const internal::v1::Append& append, Finish* finish)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void OnAppendLocked(base::Incarnation from, const wire::Append& append, Finish* finish)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnSnapshot(base::Incarnation from, const internal::v1::Snapshot& snapshot)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void ApplyRecord(const internal::v1::Record& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void ApplyEffect(const internal::v1::Record& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Applies it and counts its request; the log is the caller's.
+  void ApplyRecord(const wire::Record& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void ApplyEffect(const wire::Record& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void AckAppend(base::Incarnation to, uint32_t epoch, internal::v1::AppendAck::Answer answer)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void AckSnapshot(base::Incarnation to, const internal::v1::Snapshot& snapshot, uint32_t number)

@@ -2,7 +2,9 @@
 
 #include <grpcpp/alarm.h>
 #include <grpcpp/create_channel.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/support/async_stream.h>
+#include <grpcpp/support/proto_buffer_reader.h>
 
 #include <algorithm>
 #include <chrono>
@@ -10,12 +12,12 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
-#include "atoll/internal/v1/peer.grpc.pb.h"
+#include "base/clock.h"
 #include "base/logging.h"
 #include "rpc/channel.h"
 #include "rpc/completion_queue.h"
+#include "rpc/wire/peer_codec.h"
 #include "server/replication/afterwards.h"
 
 namespace atoll::replication {
@@ -23,6 +25,9 @@ namespace {
 
 constexpr std::chrono::milliseconds kFirstBackoff{50};
 constexpr std::chrono::milliseconds kMaxBackoff{1000};
+constexpr char kLinkMethod[] = "/atoll.internal.v1.PeerService/Link";
+// A message of this size is worth its cost, whatever is under way.
+constexpr uint64_t kEnoughBytes = 256 << 10;
 
 std::shared_ptr<grpc::Channel> MakeLinkChannel(
     const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
@@ -42,7 +47,7 @@ class PeerLinks::Link {
   Link(PeerLinks* links, base::Incarnation to, const std::string& address)
       : links_(links),
         to_(to),
-        stub_(internal::v1::PeerService::NewStub(
+        stub_(std::make_unique<grpc::GenericStub>(
             MakeLinkChannel(address, links->options_.credentials))) {}
 
   void Dial(const std::string& cluster_id) {
@@ -52,25 +57,54 @@ class PeerLinks::Link {
   }
 
   // False if it was dropped.
-  bool Send(internal::v1::PeerMessage message) {
+  bool Send(const internal::v1::PeerMessage& message) {
+    const size_t size = message.ByteSizeLong();
     base::MutexLock lock(mu_);
-    if (!up_ || failed_ || closing_) return false;
-    const uint64_t bytes = message.ByteSizeLong();
-    if (queued_bytes_ + bytes > links_->options_.max_queue_bytes && !queue_.empty()) return false;
-    queued_bytes_ += bytes;
-    // Heartbeats carry leases and are in no order with the rest: they do not wait behind values.
-    if (message.has_heartbeat() || message.has_heartbeat_ack()) {
-      queue_.emplace_front(std::move(message), bytes);
-    } else {
-      queue_.emplace_back(std::move(message), bytes);
-    }
-    if (queued_bytes_ > links_->options_.batch_bytes || !links_->KeepBack()) WriteLocked();
+    if (!TakesLocked(size)) return false;
+    // Heartbeats carry leases and are in no order with the rest: they do not wait behind values,
+    // nor for answers. Nor does what is seldom.
+    const bool beat = message.has_heartbeat() || message.has_heartbeat_ack();
+    wire::Output& out = beat ? beats_ : BackLocked().out;
+    uint8_t* const place = wire::ReserveItem(size, &out);
+    message.SerializeWithCachedSizesToArray(place);
+    out.Advance(place + size);
+    urgent_ = true;
+    QueuedLocked();
     return true;
+  }
+
+  bool Send(const wire::AppendToSend& append) {
+    base::MutexLock lock(mu_);
+    size_t size = 0;
+    for (const wire::EncodedRecord& record : append.records) size += record.bytes.size();
+    if (!TakesLocked(size)) return false;
+    Queued& back = BackLocked();
+    wire::AppendItem(append, &back.out);
+    if (!append.records.empty()) back.asks = true;
+    QueuedLocked();
+    return true;
+  }
+
+  bool Send(absl::Span<const wire::AppendAck> acks) {
+    base::MutexLock lock(mu_);
+    if (!TakesLocked(0)) return false;
+    for (const wire::AppendAck& ack : acks) wire::AppendItem(ack, &BackLocked().out);
+    answers_ = true;
+    QueuedLocked();
+    return true;
+  }
+
+  // What the peer's own link told.
+  void OnNumbers(uint64_t number, uint64_t received) {
+    base::MutexLock lock(mu_);
+    received_ = std::max(received_, number);
+    answered_ = std::max(answered_, received);
   }
 
   void Flush() {
     base::MutexLock lock(mu_);
-    if (up_) WriteLocked();
+    if (MayWriteLocked()) WriteLocked();
+    if (waiting_bytes_ > 0) links_->KeepBack();
   }
 
   void Close() {
@@ -102,9 +136,9 @@ class PeerLinks::Link {
     context_ = std::make_unique<grpc::ClientContext>();
     failed_ = false;
     up_ = false;
-    queue_.clear();
-    queued_bytes_ = 0;
-    stream_ = stub_->PrepareAsyncLink(context_.get(), links_->poller_->queue());
+    DropLocked();
+    stream_ = stub_->PrepareCall(context_.get(), kLinkMethod, links_->poller_->queue());
+    answered_ = number_;
     under_way_ = 1;
     stream_->StartCall(started_.Arm());
   }
@@ -113,14 +147,16 @@ class PeerLinks::Link {
     base::MutexLock lock(mu_);
     --under_way_;
     if (!ok || failed_) return FailLocked();
-    out_.Clear();
-    internal::v1::LinkHello& hello = *out_.mutable_hello();
+    internal::v1::LinkRequest first;
+    internal::v1::LinkHello& hello = *first.mutable_hello();
     hello.set_cluster_id(cluster_id_);
     hello.set_from_incarnation(links_->options_.self.value());
     hello.set_to_incarnation(to_.value());
+    const std::string bytes = first.SerializeAsString();
+    const grpc::Slice slice(bytes);
     writing_ = true;
     under_way_ += 2;
-    stream_->Write(out_, wrote_.Arm());
+    stream_->Write(grpc::ByteBuffer(&slice, 1), wrote_.Arm());
     stream_->Read(&in_, read_.Arm());
   }
 
@@ -143,24 +179,84 @@ class PeerLinks::Link {
     --under_way_;
     writing_ = false;
     if (!ok || failed_) return FailLocked();
-    WriteLocked();
+    if (MayWriteLocked()) WriteLocked();
   }
 
-  void WriteLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    if (writing_ || queue_.empty() || failed_) return;
-    out_.Clear();
-    uint64_t bytes = 0;
-    while (!queue_.empty() &&
-           (bytes == 0 || bytes + queue_.front().second <= links_->options_.batch_bytes)) {
-      bytes += queue_.front().second;
-      *out_.add_messages() = std::move(queue_.front().first);
-      queue_.pop_front();
+  // What leaves as one message.
+  struct Queued {
+    wire::Output out;
+    bool asks = false;  // has records, which are to be acknowledged
+  };
+
+  bool TakesLocked(size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (!up_ || failed_ || closing_) return false;
+    return waiting_bytes_ == 0 || waiting_bytes_ + bytes <= links_->options_.max_queue_bytes;
+  }
+
+  Queued& BackLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (queue_.empty() || queue_.back()->out.size() >= links_->options_.batch_bytes) {
+      queue_.push_back(spare_ != nullptr ? std::move(spare_) : std::make_unique<Queued>());
+      queue_.back()->out.Expect(usual_bytes_);
     }
-    queued_bytes_ -= bytes;
+    return *queue_.back();
+  }
+
+  // Something was added.
+  void QueuedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    waiting_bytes_ = beats_.size();
+    for (const auto& queued : queue_) waiting_bytes_ += queued->out.size();
+    // Told before it is asked whether somebody holds: see `holders_`.
+    if ((waiting_bytes_ > links_->options_.batch_bytes || !links_->KeepBack()) &&
+        MayWriteLocked()) {
+      WriteLocked();
+    }
+  }
+
+  // A message costs both ends as much as dozens of records, so that a few large ones are worth more
+  // than many small ones sent early: while one that asks is unanswered, the next waits. Two nodes
+  // that both wait would wait for each other: the lesser one's answers go at once, with all that
+  // has gathered, so that under load one message goes back and forth between them.
+  bool MayWriteLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (writing_ || !up_ || failed_ || waiting_bytes_ == 0) return false;
+    if (answered_ >= asked_ || urgent_) return true;
+    if (answers_ && links_->options_.self < to_) return true;
+    return waiting_bytes_ > kEnoughBytes || Now() - asked_at_ > links_->options_.patience;
+  }
+
+  static absl::Duration Now() { return base::Clock::Real().BootTime(); }
+
+  void WriteLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (queue_.empty()) BackLocked();
+    std::unique_ptr<Queued> next = std::move(queue_.front());
+    queue_.pop_front();
+    usual_bytes_ = std::max(next->out.size() + next->out.size() / 4, usual_bytes_ / 2);
+    next->out.Splice(beats_);
+    wire::AppendNumbers(++number_, received_, &next->out);
+    if (std::exchange(next->asks, false)) {
+      asked_ = number_;
+      asked_at_ = Now();
+    }
+    const grpc::ByteBuffer message = next->out.Finish();
+    if (queue_.empty()) {
+      waiting_bytes_ = 0;
+      answers_ = false;
+      urgent_ = false;
+    } else {
+      waiting_bytes_ -= std::min(waiting_bytes_, message.Length());
+    }
+    spare_ = std::move(next);
     writing_ = true;
     links_->written_.fetch_add(1, std::memory_order_relaxed);
     ++under_way_;
-    stream_->Write(out_, wrote_.Arm());
+    stream_->Write(message, wrote_.Arm());
+  }
+
+  void DropLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    queue_.clear();
+    beats_.Clear();
+    waiting_bytes_ = 0;
+    answers_ = false;
+    urgent_ = false;
   }
 
   // Called as each operation comes back after a failure; the last one finishes the call.
@@ -183,8 +279,7 @@ class PeerLinks::Link {
                                    " broke: ", status_.error_message()));
       }
       up_ = false;
-      queue_.clear();
-      queued_bytes_ = 0;
+      DropLocked();
       if (!closing_) {
         ++under_way_;
         alarm_.Set(links_->poller_->queue(), std::chrono::system_clock::now() + backoff_,
@@ -192,6 +287,7 @@ class PeerLinks::Link {
         backoff_ = std::min(backoff_ * 2, kMaxBackoff);
         return;
       }
+      EndLocked();
     }
     links_->Gone(this);
   }
@@ -201,13 +297,20 @@ class PeerLinks::Link {
       base::MutexLock lock(mu_);
       --under_way_;
       if (!closing_) return DialLocked();
+      EndLocked();
     }
     links_->Gone(this);
   }
 
+  void EndLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    stream_.reset();
+    context_.reset();
+    stub_.reset();
+    spare_.reset();
+  }
+
   PeerLinks* const links_;
   const base::Incarnation to_;
-  const std::unique_ptr<internal::v1::PeerService::Stub> stub_;
   Op started_{this, &Link::OnStarted};
   Op read_{this, &Link::OnRead};
   Op wrote_{this, &Link::OnWrote};
@@ -216,16 +319,27 @@ class PeerLinks::Link {
 
   base::Mutex mu_;
   std::string cluster_id_ ABSL_GUARDED_BY(mu_);
+  std::unique_ptr<grpc::GenericStub> stub_ ABSL_GUARDED_BY(mu_);  // until the end
   std::unique_ptr<grpc::ClientContext> context_ ABSL_GUARDED_BY(mu_);
-  std::unique_ptr<
-      grpc::ClientAsyncReaderWriter<internal::v1::LinkRequest, internal::v1::LinkResponse>>
-      stream_ ABSL_GUARDED_BY(mu_);
+  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> stream_ ABSL_GUARDED_BY(mu_);
   grpc::Alarm alarm_ ABSL_GUARDED_BY(mu_);
-  internal::v1::LinkRequest out_ ABSL_GUARDED_BY(mu_);
-  internal::v1::LinkResponse in_ ABSL_GUARDED_BY(mu_);
+  grpc::ByteBuffer in_ ABSL_GUARDED_BY(mu_);
   grpc::Status status_ ABSL_GUARDED_BY(mu_);
-  std::deque<std::pair<internal::v1::PeerMessage, uint64_t>> queue_ ABSL_GUARDED_BY(mu_);
-  uint64_t queued_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  // What waits: heartbeats, and the rest in order.
+  wire::Output beats_ ABSL_GUARDED_BY(mu_);
+  std::deque<std::unique_ptr<Queued>> queue_ ABSL_GUARDED_BY(mu_);
+  std::unique_ptr<Queued> spare_ ABSL_GUARDED_BY(mu_);
+  uint64_t waiting_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  size_t usual_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  bool answers_ ABSL_GUARDED_BY(mu_) = false;  // acknowledgements are among it
+  bool urgent_ ABSL_GUARDED_BY(mu_) = false;
+  // Numbers of messages: of the last one written, of the last one that asks, of the last one that
+  // the peer said it had when it wrote; and of its own, the last one that came.
+  uint64_t number_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t asked_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t answered_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t received_ ABSL_GUARDED_BY(mu_) = 0;
+  absl::Duration asked_at_ ABSL_GUARDED_BY(mu_);
   std::chrono::milliseconds backoff_ ABSL_GUARDED_BY(mu_) = kFirstBackoff;
   int under_way_ ABSL_GUARDED_BY(mu_) = 0;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
@@ -236,6 +350,10 @@ class PeerLinks::Link {
 
 PeerLinks::PeerLinks(const PeerLinksOptions& options)
     : options_(options), poller_(std::make_unique<rpc::Poller>("atoll-links", options.network)) {
+  {
+    base::MutexLock lock(mu_);
+    PublishLocked({});
+  }
   poller_->Start();
 }
 
@@ -246,32 +364,58 @@ void PeerLinks::Stop() {
     base::MutexLock lock(mu_);
     if (!stopped_) {
       stopped_ = true;
-      links_.clear();
-      for (const auto& [link, owned] : all_) link->Close();
+      PublishLocked({});
+      for (Link* link : under_way_) link->Close();
     }
-    while (!all_.empty()) gone_.Wait(mu_);
+    while (!under_way_.empty()) gone_.Wait(mu_);
   }
   poller_->Stop();
 }
 
 void PeerLinks::Gone(Link* link) {
-  std::shared_ptr<Link> last;  // ends outside the lock
   base::MutexLock lock(mu_);
-  const auto at = all_.find(link);
-  last = std::move(at->second);
-  all_.erase(at);
+  under_way_.erase(link);
   gone_.SignalAll();
 }
 
-void PeerLinks::Send(base::Incarnation to, internal::v1::PeerMessage message) {
-  std::shared_ptr<Link> link;
-  {
-    base::MutexLock lock(mu_);
-    if (const auto at = links_.find(to); at != links_.end()) link = at->second;
+PeerLinks::Link* PeerLinks::Find(base::Incarnation to) const {
+  for (const auto& [node, link] : *routes_.load(std::memory_order_acquire)) {
+    if (node == to) return link;
   }
-  if (link != nullptr && link->Send(std::move(message))) return;
-  base::MutexLock lock(mu_);
-  ++dropped_;
+  return nullptr;
+}
+
+template <typename Message>
+void PeerLinks::SendAny(base::Incarnation to, const Message& message) {
+  Link* const link = Find(to);
+  if (link != nullptr && link->Send(message)) return;
+  dropped_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void PeerLinks::Send(base::Incarnation to, const internal::v1::PeerMessage& message) {
+  SendAny(to, message);
+}
+
+void PeerLinks::SendAppend(base::Incarnation to, const wire::AppendToSend& append) {
+  SendAny(to, append);
+}
+
+// Acknowledgements of what this thread is being handed, to its sender.
+struct PeerLinks::Acks {
+  const PeerLinks* links;
+  base::Incarnation to;
+  std::vector<wire::AppendAck> acks;
+  static thread_local Acks* current;
+};
+thread_local PeerLinks::Acks* PeerLinks::Acks::current = nullptr;
+
+void PeerLinks::SendAck(base::Incarnation to, const wire::AppendAck& ack) {
+  Acks* const gathered = Acks::current;
+  if (gathered != nullptr && gathered->links == this && gathered->to == to) {
+    gathered->acks.push_back(ack);
+  } else {
+    SendAny(to, absl::MakeConstSpan(&ack, 1));
+  }
 }
 
 void PeerLinks::Hold() { holders_.fetch_add(1); }
@@ -285,12 +429,7 @@ void PeerLinks::Release() {
   holders_.fetch_sub(1);
   if (!kept_back_.exchange(false)) return;
   // Those of others who still hold leave as well: holders may overlap without an end.
-  absl::InlinedVector<std::shared_ptr<Link>, 4> links;
-  {
-    base::MutexLock lock(mu_);
-    for (const auto& [to, link] : links_) links.push_back(link);
-  }
-  for (const auto& link : links) link->Flush();
+  for (const auto& [to, link] : *routes_.load(std::memory_order_acquire)) link->Flush();
 }
 
 absl::Status PeerLinks::OnHello(const internal::v1::LinkHello& hello) {
@@ -305,54 +444,84 @@ absl::Status PeerLinks::OnHello(const internal::v1::LinkHello& hello) {
   return {};
 }
 
-void PeerLinks::OnMessages(base::Incarnation from, const internal::v1::LinkRequest& request) {
-  if (receiver_ == nullptr) return;
+absl::Status PeerLinks::OnMessages(base::Incarnation from, wire::Input& input) {
+  if (receiver_ == nullptr) return {};
+  wire::LinkMessage message;
+  std::string canonical;
+  if (!input.Load()) return absl::InvalidArgumentError("message: malformed");
+  if (!wire::Decode(input, &message)) {
+    // A hello, or written by a later version: what is left of it without what is not known here.
+    internal::v1::LinkRequest request;
+    grpc::ProtoBufferReader reader(input.buffer());
+    if (!request.ParseFromZeroCopyStream(&reader)) {
+      return absl::InvalidArgumentError("message: malformed");
+    }
+    request.clear_hello();
+    request.DiscardUnknownFields();
+    canonical = request.SerializeAsString();
+    const std::string_view piece = canonical;
+    input.Load(absl::MakeConstSpan(&piece, 1));
+    if (!wire::Decode(input, &message)) return absl::InternalError("message: not read by hand");
+  }
+  if (Link* const link = Find(from); link != nullptr) {
+    link->OnNumbers(message.number, message.received);
+  }
   // Acknowledgements leave together, and answers to callers do.
   const Afterwards::Scope scope;
   Hold();
-  for (const internal::v1::PeerMessage& message : request.messages()) {
-    receiver_->OnMessage(from, message);
-  }
+  Acks gathered{.links = this, .to = from, .acks = {}};
+  gathered.acks.reserve(message.items.size());
+  Acks* const outer = std::exchange(Acks::current, &gathered);
+  receiver_->OnItems(from, message.items);
+  Acks::current = outer;
+  if (!gathered.acks.empty()) SendAny(from, absl::MakeConstSpan(gathered.acks));
+  // Also if nothing was sent: what waited for this message may go.
+  kept_back_.store(true);
   Release();
+  return {};
+}
+
+void PeerLinks::PublishLocked(Routes routes) {
+  all_routes_.push_back(std::make_unique<const Routes>(std::move(routes)));
+  routes_.store(all_routes_.back().get(), std::memory_order_release);
 }
 
 void PeerLinks::OnMap(const cluster::MapPtr& map) {
-  std::vector<std::shared_ptr<Link>> made;
+  std::vector<Link*> made;
   base::MutexLock lock(mu_);
   if (stopped_) return;
   cluster_id_ = map->cluster_id;
-  absl::flat_hash_map<base::Incarnation, std::shared_ptr<Link>> wanted;
+  Routes wanted;
+  wanted.reserve(map->members.size());
   for (const ring::Member& member : map->members) {
     if (member.incarnation == options_.self || member.state == ring::MemberState::kDown) continue;
-    if (const auto at = links_.find(member.incarnation); at != links_.end()) {
-      wanted.emplace(member.incarnation, at->second);
+    if (Link* const link = Find(member.incarnation); link != nullptr) {
+      wanted.emplace_back(member.incarnation, link);
       continue;
     }
     const auto listener =
         std::find_if(member.listeners.begin(), member.listeners.end(),
                      [&](const ring::MemberListener& l) { return l.name == options_.listener; });
     if (listener == member.listeners.end()) continue;
-    auto link = std::make_shared<Link>(this, member.incarnation, listener->address);
-    wanted.emplace(member.incarnation, link);
-    all_.emplace(link.get(), link);
-    made.push_back(std::move(link));
+    all_links_.push_back(std::make_unique<Link>(this, member.incarnation, listener->address));
+    made.push_back(all_links_.back().get());
+    under_way_.insert(made.back());
+    wanted.emplace_back(member.incarnation, made.back());
   }
-  for (const auto& [incarnation, link] : links_) {
-    if (!wanted.contains(incarnation)) link->Close();
+  const Routes& before = *routes_.load(std::memory_order_relaxed);
+  for (const auto& [incarnation, link] : before) {
+    const bool stays = std::any_of(wanted.begin(), wanted.end(),
+                                   [&](const auto& route) { return route.first == incarnation; });
+    if (!stays) link->Close();
   }
-  links_ = std::move(wanted);
-  for (const auto& link : made) link->Dial(cluster_id_);
+  if (wanted != before) PublishLocked(std::move(wanted));
+  for (Link* link : made) link->Dial(cluster_id_);
 }
 
 int PeerLinks::up() const {
-  base::MutexLock lock(mu_);
+  const Routes& routes = *routes_.load(std::memory_order_acquire);
   return static_cast<int>(
-      std::count_if(links_.begin(), links_.end(), [](const auto& at) { return at.second->up(); }));
-}
-
-uint64_t PeerLinks::dropped() const {
-  base::MutexLock lock(mu_);
-  return dropped_;
+      std::count_if(routes.begin(), routes.end(), [](const auto& at) { return at.second->up(); }));
 }
 
 }  // namespace atoll::replication

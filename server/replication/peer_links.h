@@ -2,9 +2,10 @@
 // on which everything for it goes in order; and the sink of the Links that come in.
 //
 // One write is under way on a link; all that queues meanwhile, or while anybody holds, goes out as
-// the next. A link that breaks is made anew with a back-off, and the receiver is told (OnLinkUp),
-// since what was under way is lost. While a link is down, and beyond its bounded queue, messages
-// are dropped.
+// the next. While a message with records is unanswered, no other one leaves but with answers to the
+// peer's: an idle link sends at once, and the messages of a busy one get larger. A link that breaks
+// is made anew with a back-off, and the receiver is told (OnLinkUp), since what was under way is
+// lost. While a link is down, and beyond its bounded queue, messages are dropped.
 //
 // Thread safety: all methods may be called by any thread. Send may be called under a partition's
 // mutex; the receiver is called with no lock held. Order: construct, SetReceiver, add to the
@@ -17,8 +18,10 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "atoll/internal/v1/peer.pb.h"
 #include "base/mutex.h"
@@ -47,6 +50,9 @@ struct PeerLinksOptions {
   uint64_t max_queue_bytes = uint64_t{160} << 20;
   // A message stops growing here; one record may be larger.
   uint64_t batch_bytes = 1 << 20;
+  // An answer that takes longer (a value of 64 MiB, a link that was made anew) holds nothing up any
+  // more. Whoever holds next looks: ticks do.
+  absl::Duration patience = absl::Milliseconds(10);
 };
 
 class PeerLinks final : public Transport, public LinkSink, public cluster::ClusterListener {
@@ -58,22 +64,33 @@ class PeerLinks final : public Transport, public LinkSink, public cluster::Clust
   // Breaks every link and waits until gRPC is done with them. Safe to repeat.
   void Stop();
 
-  void Send(base::Incarnation to, internal::v1::PeerMessage message) override;
+  void Send(base::Incarnation to, const internal::v1::PeerMessage& message) override;
+  void SendAppend(base::Incarnation to, const wire::AppendToSend& append) override;
+  void SendAck(base::Incarnation to, const wire::AppendAck& ack) override;
   void Hold() override;
   void Release() override;
   absl::Status OnHello(const internal::v1::LinkHello& hello) override;
-  void OnMessages(base::Incarnation from, const internal::v1::LinkRequest& request) override;
+  absl::Status OnMessages(base::Incarnation from, wire::Input& input) override;
   void OnMap(const cluster::MapPtr& map) override;
 
   // Links that are up.
   int up() const;
-  uint64_t dropped() const;
+  uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
   // Messages written.
   uint64_t written() const { return written_.load(std::memory_order_relaxed); }
 
  private:
   class Link;
+  struct Acks;
+  // Few: a list is searched faster than a table.
+  using Routes = std::vector<std::pair<base::Incarnation, Link*>>;
+
   void Gone(Link* link);
+  // nullptr: the node is not in the map.
+  Link* Find(base::Incarnation to) const;
+  void PublishLocked(Routes routes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  template <typename Message>
+  void SendAny(base::Incarnation to, const Message& message);
   // Whether a message that was just queued may wait for a Release.
   bool KeepBack();
 
@@ -89,10 +106,15 @@ class PeerLinks final : public Transport, public LinkSink, public cluster::Clust
   base::CondVar gone_;
   std::string cluster_id_ ABSL_GUARDED_BY(mu_);
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
-  // A link is in `links_` while it is wanted, and in `all_` until gRPC is done with it.
-  absl::flat_hash_map<base::Incarnation, std::shared_ptr<Link>> links_ ABSL_GUARDED_BY(mu_);
-  absl::flat_hash_map<Link*, std::shared_ptr<Link>> all_ ABSL_GUARDED_BY(mu_);
-  uint64_t dropped_ ABSL_GUARDED_BY(mu_) = 0;
+  // Links that gRPC is not done with.
+  absl::flat_hash_set<Link*> under_way_ ABSL_GUARDED_BY(mu_);
+  // Whoever sends takes no lock to find its link, so that neither links nor routes of before go
+  // until the end: a few hundred bytes for each process that another node ever was.
+  std::vector<std::unique_ptr<Link>> all_links_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::unique_ptr<const Routes>> all_routes_ ABSL_GUARDED_BY(mu_);
+  // The last of them: of the nodes that are wanted. Released and acquired.
+  std::atomic<const Routes*> routes_{nullptr};
+  std::atomic<uint64_t> dropped_{0};  // relaxed: a counter
 };
 
 }  // namespace atoll::replication

@@ -28,7 +28,7 @@ Partition::Member* Partition::FindMember(base::Incarnation node) {
   return nullptr;
 }
 
-void Partition::Replicate(uint64_t sequence, absl::FunctionRef<internal::v1::Record()> make) {
+void Partition::Replicate(uint64_t sequence, absl::FunctionRef<wire::Record()> make) {
   if (members_.empty()) {
     log_.Skip(sequence);
     return;
@@ -52,36 +52,38 @@ void Partition::SendTo(Member& member) {
       if (!member.in_isr) EndSession(member);
       return;
     }
-    internal::v1::PeerMessage message;
-    internal::v1::Append& append = *message.mutable_append();
-    append.set_partition(id_.value());
-    append.set_epoch(placement_.epoch.value());
-    append.set_committed(committed_);
-    member.sent = log_.CopyFrom(member.sent + 1, kMaxAppendBytes, append.mutable_records());
+    RecordLog::Records records;
+    member.sent = log_.Collect(member.sent + 1, kMaxAppendBytes, &records);
     member.told_committed = committed_;
     member.sent_at = now;
     if (member.owed_since == absl::InfiniteDuration()) member.owed_since = now;
-    Send(member.node, std::move(message));
+    context_->transport->SendAppend(member.node, {.partition = id_.value(),
+                                                  .epoch = placement_.epoch.value(),
+                                                  .committed = committed_,
+                                                  .records = records});
   }
 }
 
 void Partition::TellCommitted(Member& member) {
   if (member.told_committed >= committed_ || (!member.in_isr && !member.has_session())) return;
-  internal::v1::PeerMessage message;
-  internal::v1::Append& append = *message.mutable_append();
-  append.set_partition(id_.value());
-  append.set_epoch(placement_.epoch.value());
-  append.set_committed(committed_);
   member.told_committed = committed_;
-  Send(member.node, std::move(message));
+  context_->transport->SendAppend(member.node, {.partition = id_.value(),
+                                                .epoch = placement_.epoch.value(),
+                                                .committed = committed_,
+                                                .records = {}});
 }
 
-void Partition::OnAppendAck(base::Incarnation from, const internal::v1::AppendAck& ack,
-                            Finish* finish) {
+void Partition::OnAppendAck(base::Incarnation from, const wire::AppendAck& ack, Finish* finish) {
+  base::MutexLock lock(mu_);
+  OnAppendAckLocked(from, ack, finish);
+}
+
+void Partition::OnAppendAckLocked(base::Incarnation from, const wire::AppendAck& ack,
+                                  Finish* finish) {
   using internal::v1::AppendAck;
   if (!Leads()) return;
-  if (ack.answer() == AppendAck::ANSWER_STALE_EPOCH) {
-    if (ack.epoch() > placement_.epoch.value() && rules().r4_reject_lower_epochs) {
+  if (ack.answer == AppendAck::ANSWER_STALE_EPOCH) {
+    if (ack.epoch > placement_.epoch.value() && rules().r4_reject_lower_epochs) {
       Stir();
       deposed_ = true;
       SetServing(false);
@@ -89,16 +91,16 @@ void Partition::OnAppendAck(base::Incarnation from, const internal::v1::AppendAc
     return;
   }
   Member* member = FindMember(from);
-  if (member == nullptr || ack.epoch() != placement_.epoch.value()) return;
-  if (ack.answer() == AppendAck::ANSWER_NOT_SEATED) {
+  if (member == nullptr || ack.epoch != placement_.epoch.value()) return;
+  if (ack.answer == AppendAck::ANSWER_NOT_SEATED) {
     member->sent = member->acked;  // sent again by the next tick
     return;
   }
   if (!member->known && !member->has_session()) return;
   // A learner's word from before its session says nothing.
-  if (!member->in_isr && ack.applied() < member->base_sequence) return;
-  Progress(*member, ack.applied());
-  if (ack.answer() == AppendAck::ANSWER_GAP && member->sent > ack.applied() &&
+  if (!member->in_isr && ack.applied < member->base_sequence) return;
+  Progress(*member, ack.applied);
+  if (ack.answer == AppendAck::ANSWER_GAP && member->sent > ack.applied &&
       Now() - member->rewound_at >= kRewindEvery) {
     member->rewound_at = Now();
     member->sent = member->acked;
@@ -154,19 +156,19 @@ void Partition::SetCommitted(uint64_t sequence) {
   if (pending_bytes_ > 0) {
     uint64_t bytes = 0;
     for (uint64_t s = committed_ + 1; s <= sequence; ++s) {
-      if (const internal::v1::Record* record = log_.Find(s)) bytes += RecordLog::SizeOf(*record);
+      bytes += log_.SizeOf(s);
     }
     bytes = std::min(bytes, pending_bytes_);
     pending_bytes_ -= bytes;
     context_->pending_bytes.fetch_sub(bytes, std::memory_order_relaxed);
   }
-  const internal::v1::Record* record = log_.Find(sequence);
   committed_ = sequence;
   visible_.store(sequence, std::memory_order_release);
   // The store compares whole versions: the record's epoch may be older than the present one. What
   // is not in the log was written in this epoch, without copies, or came in a copy.
-  context_->store->SetCommitted(id_, record != nullptr ? base::Version(record->version())
-                                                       : base::Version(placement_.epoch, sequence));
+  context_->store->SetCommitted(id_, log_.Has(sequence)
+                                         ? log_.VersionOf(sequence)
+                                         : base::Version(placement_.epoch, sequence));
 }
 
 void Partition::TruncateLog() {

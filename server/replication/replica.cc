@@ -1,8 +1,11 @@
 // Partition: applying what the primary sends, as replica or learner (R1, R4).
 #include <algorithm>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "server/replication/partition.h"
+#include "server/replication/record_views.h"
 
 namespace atoll::replication {
 
@@ -12,9 +15,9 @@ void Partition::OnMessage(base::Incarnation from, const internal::v1::PeerMessag
   base::MutexLock lock(mu_);
   switch (message.kind_case()) {
     case PeerMessage::kAppend:
-      return OnAppend(from, message.append(), finish);
+      return OnForeignAppend(from, message.append(), finish);
     case PeerMessage::kAppendAck:
-      return OnAppendAck(from, message.append_ack(), finish);
+      return OnAppendAckLocked(from, ViewOf(message.append_ack()), finish);
     case PeerMessage::kSnapshot:
       return OnSnapshot(from, message.snapshot());
     case PeerMessage::kSnapshotAck:
@@ -34,90 +37,102 @@ void Partition::OnMessage(base::Incarnation from, const internal::v1::PeerMessag
 
 void Partition::AckAppend(base::Incarnation to, uint32_t epoch,
                           internal::v1::AppendAck::Answer answer) {
-  internal::v1::PeerMessage message;
-  internal::v1::AppendAck& ack = *message.mutable_append_ack();
-  ack.set_partition(id_.value());
-  ack.set_epoch(epoch);
-  ack.set_applied(last());
-  ack.set_answer(answer);
-  Send(to, std::move(message));
+  context_->transport->SendAck(
+      to, {.partition = id_.value(), .epoch = epoch, .applied = last(), .answer = answer});
 }
 
-void Partition::OnAppend(base::Incarnation from, const internal::v1::Append& append,
-                         Finish* finish) {
+void Partition::OnForeignAppend(base::Incarnation from, const internal::v1::Append& append,
+                                Finish* finish) {
+  std::vector<wire::ReceivedRecord> records;
+  std::vector<std::string> encoded;
+  records.reserve(static_cast<size_t>(append.records_size()));
+  encoded.reserve(records.capacity());
+  for (const internal::v1::Record& record : append.records()) {
+    const wire::Record view = ViewOf(record);
+    encoded.push_back(Encoded(view));
+    records.push_back({.record = view, .encoded = {.bytes = encoded.back(), .pieces = {}}});
+  }
+  OnAppendLocked(from,
+                 {.partition = append.partition(),
+                  .epoch = append.epoch(),
+                  .committed = append.committed(),
+                  .records = records},
+                 finish);
+}
+
+void Partition::OnAppend(base::Incarnation from, const wire::Append& append, Finish* finish) {
+  base::MutexLock lock(mu_);
+  OnAppendLocked(from, append, finish);
+}
+
+void Partition::OnAppendLocked(base::Incarnation from, const wire::Append& append, Finish* finish) {
   using internal::v1::AppendAck;
   const uint32_t epoch = placement_.epoch.value();
-  if (append.epoch() < epoch && rules().r4_reject_lower_epochs) {
+  if (append.epoch < epoch && rules().r4_reject_lower_epochs) {
     AckAppend(from, epoch, AppendAck::ANSWER_STALE_EPOCH);
     return;
   }
-  if (append.epoch() > epoch || (role_ != Role::kReplica && role_ != Role::kLearner)) {
-    AckAppend(from, append.epoch(), AppendAck::ANSWER_NOT_SEATED);
+  if (append.epoch > epoch || (role_ != Role::kReplica && role_ != Role::kLearner)) {
+    AckAppend(from, append.epoch, AppendAck::ANSWER_NOT_SEATED);
     return;
   }
   // A learner has nothing to add to before its first piece.
   if (role_ == Role::kLearner && session_ == 0 && rules().r7_copy_before_in_sync) return;
-  for (const internal::v1::Record& record : append.records()) {
-    const uint64_t sequence = base::Version(record.version()).sequence();
-    if (sequence <= last()) continue;
-    if (sequence > last() + 1) {
+  for (const wire::ReceivedRecord& received : append.records) {
+    const base::Version version(received.record.version);
+    if (version.sequence() <= last()) continue;
+    if (version.sequence() > last() + 1) {
       if (!rules().r7_copy_before_in_sync) {
-        log_.Reset(sequence - 1);
+        log_.Reset(version.sequence() - 1);
       } else {
-        AckAppend(from, append.epoch(), AppendAck::ANSWER_GAP);
+        AckAppend(from, append.epoch, AppendAck::ANSWER_GAP);
         return;
       }
     }
-    ApplyRecord(record);
+    ApplyRecord(received.record);
+    log_.Append(version, received.encoded);
   }
-  const uint64_t committed = std::min(append.committed(), last());
+  const uint64_t committed = std::min(append.committed, last());
   if (committed > committed_) {
     SetCommitted(committed);
     log_.TruncateThrough(committed);
     AnswerCommitted(finish);
   }
-  if (!append.records().empty()) AckAppend(from, append.epoch(), AppendAck::ANSWER_APPLIED);
+  if (!append.records.empty()) AckAppend(from, append.epoch, AppendAck::ANSWER_APPLIED);
 }
 
-void Partition::ApplyRecord(const internal::v1::Record& record) {
+void Partition::ApplyRecord(const wire::Record& record) {
   ApplyEffect(record);
-  if (record.has_remembered()) requests_.Remember(record.remembered());
-  log_.Append(record);
+  if (record.has_remembered) requests_.Remember(MessageOf(record.remembered));
 }
 
-void Partition::ApplyEffect(const internal::v1::Record& record) {
-  using internal::v1::Record;
+void Partition::ApplyEffect(const wire::Record& record) {
   store::Store& store = *context_->store;
-  const base::Version version(record.version());
+  const base::Version version(record.version);
+  const base::NamespaceId ns(static_cast<uint16_t>(record.ns));
+  const store::Key key{ns, record.key, record.key_hash};
   // A write that the store has no room for leaves no entry: as if it had been evicted. A stale one
   // is a record that came in a copy as well.
-  const auto key = [&](uint32_t ns, const std::string& bytes) {
-    return store::Key{base::NamespaceId(static_cast<uint16_t>(ns)), bytes, record.key_hash()};
-  };
-  switch (record.effect_case()) {
-    case Record::kPut: {
-      const internal::v1::PutEffect& put = record.put();
-      const std::string_view value = put.value();
-      store.Put(key(put.namespace_id(), put.key()),
+  switch (record.effect) {
+    case wire::Effect::kPut:
+      store.Put(key,
                 {.version = version,
-                 .expiry = put.expiry(),
-                 .max_idle = put.max_idle(),
-                 .flags = put.flags()},
-                {&value, 1});
+                 .expiry = record.expiry,
+                 .max_idle = record.max_idle,
+                 .flags = record.flags},
+                record.value.span());
       return;
-    }
-    case Record::kErase:
-      store.Erase(key(record.erase().namespace_id(), record.erase().key()), version);
+    case wire::Effect::kErase:
+      store.Erase(key, version);
       return;
-    case Record::kTouch:
-      store.Touch(key(record.touch().namespace_id(), record.touch().key()), version,
-                  record.touch().expiry(), record.touch().max_idle());
+    case wire::Effect::kTouch:
+      store.Touch(key, version, record.expiry, record.max_idle);
       return;
-    case Record::kFlush:
-      store.Flush(id_, base::NamespaceId(static_cast<uint16_t>(record.flush().namespace_id())),
-                  version);
+    case wire::Effect::kFlush:
+      store.Flush(id_, ns, version);
       return;
-    default:
+    case wire::Effect::kNothing:
+    case wire::Effect::kNone:
       return;
   }
 }
@@ -130,7 +145,7 @@ void Partition::AckSnapshot(base::Incarnation to, const internal::v1::Snapshot& 
   ack.set_epoch(snapshot.epoch());
   ack.set_number(number);
   ack.set_session(snapshot.session());
-  Send(to, std::move(message));
+  Send(to, message);
 }
 
 void Partition::OnSnapshot(base::Incarnation from, const internal::v1::Snapshot& snapshot) {
@@ -154,7 +169,7 @@ void Partition::OnSnapshot(base::Incarnation from, const internal::v1::Snapshot&
     return;
   }
   session_number_ = snapshot.number();
-  for (const internal::v1::Record& entry : snapshot.entries()) ApplyEffect(entry);
+  for (const internal::v1::Record& entry : snapshot.entries()) ApplyEffect(ViewOf(entry));
   if (snapshot.last()) has_copy_ = true;
   AckSnapshot(from, snapshot, session_number_);
 }

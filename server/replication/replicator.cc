@@ -58,7 +58,7 @@ class ReplicatorImpl final : public Replicator {
     return At(partition).Scan(cursor, options);
   }
   void OnMap(const cluster::MapPtr& map) override;
-  void OnMessage(base::Incarnation from, const internal::v1::PeerMessage& message) override;
+  void OnItems(base::Incarnation from, absl::Span<const wire::PeerItem> items) override;
   void OnLinkUp(base::Incarnation to) override;
   void Tick() override;
   absl::Status Drain(absl::Duration timeout) override;
@@ -72,6 +72,8 @@ class ReplicatorImpl final : public Replicator {
   Partition& At(base::PartitionId id) const { return partitions_[id.value()]; }
   // True if the store's answer could be given at once.
   bool TryRead(const Operation& operation, Done& done);
+  void OnMessage(base::Incarnation from, const internal::v1::PeerMessage& message,
+                 absl::Duration now, Finish* finish);
   void SendHeartbeats(absl::Duration now);
   uint32_t UnservedHere() const;
   void Ask(std::vector<internal::v1::IsrChange> changes, absl::Duration now);
@@ -265,16 +267,47 @@ void ReplicatorImpl::OnMap(const cluster::MapPtr& map) {
   map_mu_.Lock();
 }
 
-void ReplicatorImpl::OnMessage(base::Incarnation from, const internal::v1::PeerMessage& message) {
-  using internal::v1::PeerMessage;
+void ReplicatorImpl::OnItems(base::Incarnation from, absl::Span<const wire::PeerItem> items) {
   const absl::Duration now = context_.clock->BootTime();
+  // Heard before it is carried out: that may take its time.
+  if (!items.empty()) peers_.Heard(from, now);
+  Finish finish;
+  for (const wire::PeerItem& item : items) {
+    switch (item.kind) {
+      case wire::PeerItem::Kind::kAppend:
+        if (item.append.partition < base::kPartitionCount) {
+          partitions_[item.append.partition].OnAppend(from, item.append, &finish);
+        }
+        break;
+      case wire::PeerItem::Kind::kAppendAck:
+        if (item.append_ack.partition < base::kPartitionCount) {
+          partitions_[item.append_ack.partition].OnAppendAck(from, item.append_ack, &finish);
+        }
+        break;
+      case wire::PeerItem::Kind::kOther: {
+        internal::v1::PeerMessage message;
+        if (message.ParseFromArray(item.other.data(), static_cast<int>(item.other.size()))) {
+          OnMessage(from, message, now, &finish);
+        } else {
+          base::LogError("a message of another node is malformed");
+        }
+        break;
+      }
+    }
+  }
+  finish.Run();
+}
+
+void ReplicatorImpl::OnMessage(base::Incarnation from, const internal::v1::PeerMessage& message,
+                               absl::Duration now, Finish* finish) {
+  using internal::v1::PeerMessage;
   uint32_t partition = 0;
   switch (message.kind_case()) {
     case PeerMessage::kHeartbeat: {
       PeerMessage answer;
       *answer.mutable_heartbeat_ack() =
           peers_.OnHeartbeat(from, message.heartbeat(), now, context_.clock->Now());
-      context_.transport->Send(from, std::move(answer));
+      context_.transport->Send(from, answer);
       return;
     }
     case PeerMessage::kHeartbeatAck:
@@ -310,10 +343,7 @@ void ReplicatorImpl::OnMessage(base::Incarnation from, const internal::v1::PeerM
       return;
   }
   if (partition >= base::kPartitionCount) return;
-  peers_.Heard(from, now);
-  Finish finish;
-  partitions_[partition].OnMessage(from, message, &finish);
-  finish.Run();
+  partitions_[partition].OnMessage(from, message, finish);
 }
 
 void ReplicatorImpl::OnLinkUp(base::Incarnation to) {
@@ -356,7 +386,7 @@ void ReplicatorImpl::SendHeartbeats(absl::Duration now) {
   for (base::Incarnation peer : due) {
     internal::v1::PeerMessage message;
     *message.mutable_heartbeat() = peers_.MakeHeartbeat(now, context_.clock->Now(), unserved);
-    context_.transport->Send(peer, std::move(message));
+    context_.transport->Send(peer, message);
   }
 }
 

@@ -11,6 +11,7 @@
 #include "absl/types/span.h"
 #include "atoll/internal/v1/peer.pb.h"
 #include "base/clock.h"
+#include "rpc/wire/peer_messages.h"
 #include "server/cluster/cluster_view.h"
 #include "server/replication/disk_tier.h"
 #include "server/replication/operation.h"
@@ -25,7 +26,10 @@ class Transport {
  public:
   virtual ~Transport() = default;
   // Dropped if the link is down or its bounded queue is full (the state machines resend).
-  virtual void Send(base::Incarnation to, internal::v1::PeerMessage message) = 0;
+  virtual void Send(base::Incarnation to, const internal::v1::PeerMessage& message) = 0;
+  // The same for what carries the load.
+  virtual void SendAppend(base::Incarnation to, const wire::AppendToSend& append) = 0;
+  virtual void SendAck(base::Incarnation to, const wire::AppendAck& ack) = 0;
   // Between them what is sent, by this thread or any, may be kept back, so that it leaves together.
   virtual void Hold() {}
   virtual void Release() {}
@@ -35,8 +39,8 @@ class Transport {
 class Receiver {
  public:
   virtual ~Receiver() = default;
-  // In order per sender.
-  virtual void OnMessage(base::Incarnation from, const internal::v1::PeerMessage& message) = 0;
+  // In order per sender: what came together.
+  virtual void OnItems(base::Incarnation from, absl::Span<const wire::PeerItem> items) = 0;
   // A link to the node was made anew: everything unacknowledged is sent again.
   virtual void OnLinkUp(base::Incarnation to) = 0;
 };

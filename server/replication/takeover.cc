@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "server/replication/partition.h"
+#include "server/replication/record_views.h"
 
 namespace atoll::replication {
 namespace {
@@ -45,7 +46,7 @@ bool Partition::AdoptStep() {
     internal::v1::PeerMessage message;
     message.mutable_adopt()->set_partition(id_.value());
     message.mutable_adopt()->set_epoch(placement_.epoch.value());
-    Send(member.node, std::move(message));
+    Send(member.node, message);
   }
   return all;
 }
@@ -67,7 +68,7 @@ bool Partition::TailStep() {
     message.mutable_fetch_tail()->set_partition(id_.value());
     message.mutable_fetch_tail()->set_epoch(placement_.epoch.value());
     message.mutable_fetch_tail()->set_after_sequence(last());
-    Send(most->node, std::move(message));
+    Send(most->node, message);
     return false;
   }
   bool all = true;
@@ -107,7 +108,7 @@ void Partition::SendAdoptReply(base::Incarnation to, base::Epoch epoch, bool rea
   reply.set_last_sequence(last());
   reply.set_committed(committed_);
   reply.set_not_ready(!ready);
-  Send(to, std::move(message));
+  Send(to, message);
 }
 
 void Partition::OnAdoptReply(base::Incarnation from, const internal::v1::AdoptReply& reply,
@@ -139,15 +140,23 @@ void Partition::OnFetchTail(base::Incarnation from, const internal::v1::FetchTai
   tail.set_partition(id_.value());
   tail.set_epoch(fetch.epoch());
   tail.set_committed(committed_);
-  log_.CopyFrom(fetch.after_sequence() + 1, kMaxTailBytes, tail.mutable_records());
-  Send(from, std::move(message));
+  RecordLog::Records records;
+  log_.Collect(fetch.after_sequence() + 1, kMaxTailBytes, &records);
+  for (const wire::EncodedRecord& record : records) {
+    // It was written by hand, and is one record of the .proto.
+    tail.add_records()->ParseFromArray(record.bytes.data(), static_cast<int>(record.bytes.size()));
+  }
+  Send(from, message);
 }
 
 void Partition::OnTail(const internal::v1::Tail& tail, Finish* finish) {
   if (role_ != Role::kAdopting || tail.epoch() != placement_.epoch.value()) return;
   for (const internal::v1::Record& record : tail.records()) {
     const uint64_t sequence = base::Version(record.version()).sequence();
-    if (sequence == last() + 1) ApplyRecord(record);
+    if (sequence != last() + 1) continue;
+    const wire::Record view = ViewOf(record);
+    ApplyRecord(view);
+    log_.Append(view);
   }
   TakeoverStep(finish);
 }

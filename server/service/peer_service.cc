@@ -1,6 +1,8 @@
 #include "server/service/peer_service.h"
 
 #include <grpcpp/support/async_stream.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/proto_buffer_reader.h>
 
 #include <utility>
 
@@ -49,25 +51,31 @@ class PeerService::Link final : public rpc::Tag {
 
   void Read() {
     step_ = Step::kRead;
-    stream_.Read(&request_, Arm());
+    stream_.Read(input_.buffer(), Arm());
   }
 
   void OnRequest() {
     if (from_.value() != 0) return Deliver();
-    if (!request_.has_hello()) {
+    internal::v1::LinkRequest request;
+    grpc::ProtoBufferReader reader(input_.buffer());
+    if (!request.ParseFromZeroCopyStream(&reader) || !request.has_hello()) {
       return Finish(absl::InvalidArgumentError("hello: missing in a link's first message"));
     }
-    if (absl::Status accepted = owner_->sink_->OnHello(request_.hello()); !accepted.ok()) {
+    if (absl::Status accepted = owner_->sink_->OnHello(request.hello()); !accepted.ok()) {
       return Finish(accepted);
     }
-    from_ = base::Incarnation(request_.hello().from_incarnation());
+    from_ = base::Incarnation(request.hello().from_incarnation());
     step_ = Step::kAnswer;
-    stream_.Write({}, Arm());
+    // An empty LinkResponse.
+    const grpc::Slice nothing;
+    stream_.Write(grpc::ByteBuffer(&nothing, 1), Arm());
   }
 
   void Deliver() {
-    owner_->sink_->OnMessages(from_, request_);
-    request_.Clear();
+    if (absl::Status read = owner_->sink_->OnMessages(from_, input_); !read.ok()) {
+      return Finish(read);
+    }
+    input_.Clear();
     Read();
   }
 
@@ -80,9 +88,8 @@ class PeerService::Link final : public rpc::Tag {
   grpc::ServerCompletionQueue* const queue_;
   base::Gate* const calls_;
   grpc::ServerContext context_;
-  grpc::ServerAsyncReaderWriter<internal::v1::LinkResponse, internal::v1::LinkRequest> stream_{
-      &context_};
-  internal::v1::LinkRequest request_;
+  grpc::ServerAsyncReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer> stream_{&context_};
+  wire::Input input_;
   base::Incarnation from_;  // 0 before the hello
   Step step_ = Step::kAccept;
 };

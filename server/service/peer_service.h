@@ -23,7 +23,9 @@ class PeerService final {
 
  private:
   class Link;
-  using Service = internal::v1::PeerService::AsyncService;
+  using Methods = internal::v1::PeerService;
+  using Service =
+      Methods::WithRawMethod_Link<Methods::WithAsyncMethod_AskController<Methods::Service>>;
 
   cluster::Membership* const membership_;
   replication::LinkSink* const sink_;

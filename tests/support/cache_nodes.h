@@ -75,7 +75,9 @@ class CacheNodes {
   };
   class NoTransport final : public replication::Transport {
    public:
-    void Send(base::Incarnation, internal::v1::PeerMessage) override {}
+    void Send(base::Incarnation, const internal::v1::PeerMessage&) override {}
+    void SendAppend(base::Incarnation, const wire::AppendToSend&) override {}
+    void SendAck(base::Incarnation, const wire::AppendAck&) override {}
   };
   struct Node {
     explicit Node(int index) : view(NodeId(index), "n" + std::to_string(index + 1)) {}

@@ -18,7 +18,9 @@ namespace {
 
 class NoTransport : public Transport {
  public:
-  void Send(base::Incarnation, internal::v1::PeerMessage) override {}
+  void Send(base::Incarnation, const internal::v1::PeerMessage&) override {}
+  void SendAppend(base::Incarnation, const wire::AppendToSend&) override {}
+  void SendAck(base::Incarnation, const wire::AppendAck&) override {}
 };
 
 // A disk that answers when the test says so.

@@ -16,7 +16,9 @@ namespace {
 
 class NoTransport : public Transport {
  public:
-  void Send(base::Incarnation, internal::v1::PeerMessage) override { ++sent; }
+  void Send(base::Incarnation, const internal::v1::PeerMessage&) override { ++sent; }
+  void SendAppend(base::Incarnation, const wire::AppendToSend&) override { ++sent; }
+  void SendAck(base::Incarnation, const wire::AppendAck&) override { ++sent; }
   int sent = 0;
 };
 

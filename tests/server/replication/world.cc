@@ -4,17 +4,38 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "rpc/wire/peer_codec.h"
 
 namespace atoll::replication::sim {
 
 class World::Wire : public Transport {
  public:
   Wire(World* world, base::Incarnation from) : world_(world), from_(from) {}
-  void Send(base::Incarnation to, internal::v1::PeerMessage message) override {
-    world_->Deliver(from_, to, std::move(message));
+  void Send(base::Incarnation to, const internal::v1::PeerMessage& message) override {
+    const size_t size = message.ByteSizeLong();
+    wire::Output out;
+    uint8_t* const place = wire::ReserveItem(size, &out);
+    message.SerializeWithCachedSizesToArray(place);
+    out.Advance(place + size);
+    Deliver(to, &out);
+  }
+  void SendAppend(base::Incarnation to, const wire::AppendToSend& append) override {
+    wire::Output out;
+    wire::AppendItem(append, &out);
+    Deliver(to, &out);
+  }
+  void SendAck(base::Incarnation to, const wire::AppendAck& ack) override {
+    wire::Output out;
+    wire::AppendItem(ack, &out);
+    Deliver(to, &out);
   }
 
  private:
+  // As the production transport encodes it.
+  void Deliver(base::Incarnation to, wire::Output* out) {
+    world_->Deliver(from_, to, std::make_shared<grpc::ByteBuffer>(out->Finish()));
+  }
+
   World* const world_;
   const base::Incarnation from_;
 };
@@ -128,7 +149,7 @@ int World::PrimaryOf(base::PartitionId partition) const {
 }
 
 void World::Deliver(base::Incarnation from, base::Incarnation to,
-                    internal::v1::PeerMessage message) {
+                    std::shared_ptr<grpc::ByteBuffer> message) {
   const int a = SlotOf(from);
   const int b = SlotOf(to);
   if (a < 0 || b < 0 || !slots_[a]->alive || Random() < options_.drop) return;
@@ -141,7 +162,13 @@ void World::Deliver(base::Incarnation from, base::Incarnation to,
   After(last - now(),
         [this, link, b, node, from, generation = generation_[link], message = std::move(message)] {
           if (generation_[link] != generation) return;
-          RunOn(b, node, [node, from, message] { node->replicator->OnMessage(from, message); });
+          RunOn(b, node, [node, from, message] {
+            wire::Input input;
+            *input.buffer() = *message;
+            wire::LinkMessage read;
+            if (!input.Load() || !wire::Decode(input, &read)) std::abort();
+            node->replicator->OnItems(from, read.items);
+          });
         });
 }
 

@@ -2,6 +2,8 @@
 // and the replicators are the production ones.
 #pragma once
 
+#include <grpcpp/support/byte_buffer.h>
+
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -103,7 +105,8 @@ class World {
   void Start(int slot);
   void TickLater(int slot);
   int SlotOf(base::Incarnation incarnation) const;
-  void Deliver(base::Incarnation from, base::Incarnation to, internal::v1::PeerMessage message);
+  void Deliver(base::Incarnation from, base::Incarnation to,
+               std::shared_ptr<grpc::ByteBuffer> message);
   void RunOn(int slot, const Node* node, std::function<void()> call);
   // The controller.
   void OnAsk(int slot, internal::v1::AskControllerRequest request,
