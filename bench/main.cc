@@ -9,6 +9,7 @@
 #include "bench/compare/command.h"
 #include "bench/memory_command.h"
 #include "bench/replay_command.h"
+#include "bench/replay_peers_command.h"
 #include "bench/run_command.h"
 #include "bench/trace_command.h"
 
@@ -22,6 +23,7 @@ int main(int argc, char** argv) {
   atoll::bench::AddCompareCommand(app);
   atoll::bench::AddMemoryCommand(app);
   atoll::bench::AddReplayCommand(app);
+  atoll::bench::AddReplayPeersCommand(app);
   atoll::bench::AddRunCommand(app);
   atoll::bench::AddTraceCommand(app);
   try {
