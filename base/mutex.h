@@ -13,6 +13,9 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
+#ifdef ATOLL_OBSERVE_LOCKS
+#include "base/lock_observer.h"
+#endif
 
 namespace atoll::base {
 
@@ -22,15 +25,35 @@ class ABSL_LOCKABLE Mutex {
   Mutex(const Mutex&) = delete;
   Mutex& operator=(const Mutex&) = delete;
 
+#ifdef ATOLL_OBSERVE_LOCKS
+  void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() {
+    mu_.lock();
+    locked_at_ = LockObserver::Locked();
+  }
+  void Unlock() ABSL_UNLOCK_FUNCTION() {
+    const uint64_t locked_at = locked_at_;
+    mu_.unlock();
+    LockObserver::Unlocked(locked_at);
+  }
+  bool TryLock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
+    if (!mu_.try_lock()) return false;
+    locked_at_ = LockObserver::Locked();
+    return true;
+  }
+#else
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mu_.lock(); }
   void Unlock() ABSL_UNLOCK_FUNCTION() { mu_.unlock(); }
   bool TryLock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) { return mu_.try_lock(); }
+#endif
   // Tells the analysis, not the machine, that the caller holds the mutex.
   void AssertHeld() const ABSL_ASSERT_EXCLUSIVE_LOCK() {}
 
  private:
   friend class CondVar;
   std::mutex mu_;
+#ifdef ATOLL_OBSERVE_LOCKS
+  uint64_t locked_at_ = 0;
+#endif
 };
 
 class ABSL_SCOPED_LOCKABLE MutexLock {

@@ -1,7 +1,7 @@
 // Figures of the memory engine that are no micro-benchmark: memory beyond payload, resident memory
-// under drift, expired entries that stay, a capped namespace, the longest pauses.
+// under drift, expired entries that stay, a capped namespace.
 //
-// store_figures [items in millions, default 10] [memory|eviction|pauses|drift|expired|share]; one
+// store_figures [items in millions, default 10] [memory|eviction|drift|expired|share]; one
 // line a figure.
 #include <time.h>
 #include <unistd.h>
@@ -101,7 +101,10 @@ base::CacheSeconds In(const base::Clock& clock, int64_t seconds) {
 void MemoryBeyondPayload(uint64_t items, size_t value_bytes) {
   const base::Clock& clock = base::Clock::Real();
   Bench bench(items * (value_bytes + 160), &clock);
-  for (uint64_t n = 0; n < items; ++n) bench.Put(n, value_bytes, In(clock, 86'400));
+  for (uint64_t n = 0; n < items; ++n) {
+    bench.Put(n, value_bytes, In(clock, 86'400));
+    if (n % 64 == 0) bench.store().Maintain();
+  }
   const StoreStats stats = bench.store().Stats();
   const auto beyond = [&](uint64_t bytes) {
     return static_cast<double>(bytes) / static_cast<double>(stats.items) -
@@ -122,6 +125,7 @@ void SteadyEviction(uint64_t memory_bytes) {
     longest = std::max(longest, bench.Put(n, 100, In(clock, 86'400)));
     // Half of the readings go to a tenth of the keys.
     if (n % 2 == 0) bench.Get(random() % 2 == 0 ? random() % (items / 10) : n - random() % items);
+    if (n % 64 == 0) bench.store().Maintain();
   }
   const StoreStats stats = bench.store().Stats();
   absl::PrintF(
@@ -133,43 +137,6 @@ void SteadyEviction(uint64_t memory_bytes) {
       static_cast<double>(stats.ghost_bytes) / static_cast<double>(stats.items),
       static_cast<double>(stats.index_bytes) / static_cast<double>(stats.items),
       static_cast<double>(bench.Resident()) / static_cast<double>(memory_bytes), longest / 1000);
-}
-
-// Where the CPU time of single operations goes, growing and then evicting.
-void Pauses(uint64_t memory_bytes) {
-  Bench bench(memory_bytes, &base::Clock::Real());
-  const uint64_t items = memory_bytes / 160;
-  std::mt19937_64 random(3);
-  for (const char* phase : {"growing", "evicting"}) {
-    std::vector<uint64_t> nanos;
-    uint64_t longest_read = 0;
-    uint64_t longest_slice = 0;
-    const uint64_t from = phase[0] == 'g' ? 0 : items;
-    for (uint64_t n = from; n < from + items; ++n) {
-      nanos.push_back(bench.Put(n, 100));
-      if (n % 2 == 0) {
-        const uint64_t begin = ThreadNanos();
-        bench.Get(n - random() % std::min(n + 1, items));
-        longest_read = std::max(longest_read, ThreadNanos() - begin);
-      }
-      if (n % 64 == 0) {
-        const uint64_t begin = ThreadNanos();
-        bench.store().Maintain();
-        longest_slice = std::max(longest_slice, ThreadNanos() - begin);
-      }
-    }
-    std::sort(nanos.begin(), nanos.end());
-    const auto at = [&](double q) {
-      return static_cast<double>(
-                 nanos[static_cast<size_t>(q * static_cast<double>(nanos.size() - 1))]) /
-             1000;
-    };
-    absl::PrintF(
-        "pauses %s: put p50 %.1f us, p99 %.1f, p99.99 %.1f, p99.9999 %.1f, longest %.0f; longest "
-        "get %.0f, longest slice of housekeeping %.0f us (CPU time)\n",
-        phase, at(0.5), at(0.99), at(0.9999), at(0.999999), at(1),
-        static_cast<double>(longest_read) / 1000, static_cast<double>(longest_slice) / 1000);
-  }
 }
 
 // Six phases of other value sizes, 30% of the writes are overwrites.
@@ -284,7 +251,6 @@ int main(int argc, char** argv) {
   if (wanted("memory")) MemoryBeyondPayload(millions * 1'000'000, 100);
   if (wanted("memory")) MemoryBeyondPayload(millions * 1'000'000 / 8, 1000);
   if (wanted("eviction")) SteadyEviction(millions * 100 << 20);
-  if (wanted("pauses")) Pauses(millions * 160 << 20);
   if (wanted("drift")) Drift(uint64_t{256} << 20);
   if (wanted("expired")) ExpiredResident();
   if (wanted("share")) CappedNamespace();
