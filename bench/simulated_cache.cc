@@ -35,7 +35,8 @@ bool SimulatedCache::Access(uint64_t key, uint64_t size) {
 void SimulatedCache::MakeRoom(uint64_t size) {
   if (used() + size <= capacity_) return;
   const uint64_t ghosts = store::Policy::GhostEntries(index_.size(), ghost_.capacity());
-  if (ghosts != ghost_.capacity()) ghost_.Resize(ghosts);
+  const store::GhostTable done =
+      ghosts != ghost_.capacity() ? ghost_.Resize(store::GhostTable(ghosts)) : ghost_.TakeSpent();
   while (used() + size > capacity_) {
     const bool small = store::Policy::Victim(small_.used, main_.used) == store::Queue::kSmall;
     // A queue that should give may have nothing to give.

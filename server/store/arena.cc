@@ -4,12 +4,33 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 
 namespace atoll::store {
 namespace {
 
 constexpr uint64_t kSmallMemory = uint64_t{4} << 30;
+constexpr uint64_t kHugePageBytes = uint64_t{2} << 20;
+constexpr uint64_t kPageBytes = 4096;
+// Free segments that are kept resident: 1/64 of all, but no more than what writers fill in two
+// rounds of housekeeping, 20 ms each.
+constexpr uint32_t kAheadShare = 64;
+constexpr uint32_t kMostHugePagesAhead = 4;
+
+char* AlignedUp(void* at) {
+  const auto address = reinterpret_cast<uintptr_t>(at);
+  return static_cast<char*>(at) + (kHugePageBytes - address % kHugePageBytes) % kHugePageBytes;
+}
+
+// Makes the pages, which hold nothing yet, resident.
+void Populate(char* at, uint64_t bytes) {
+#ifdef MADV_POPULATE_WRITE
+  if (madvise(at, bytes, MADV_POPULATE_WRITE) == 0) return;
+#endif
+  for (uint64_t offset = 0; offset < bytes; offset += kPageBytes) at[offset] = 0;
+}
 
 }  // namespace
 
@@ -19,32 +40,40 @@ uint32_t Arena::SegmentBytesFor(uint64_t memory_bytes) {
 
 absl::StatusOr<std::shared_ptr<Arena>> Arena::Create(uint64_t memory_bytes,
                                                      uint32_t reserved_segments) {
-  const uint64_t segment = SegmentBytesFor(memory_bytes);
-  const uint64_t mapped = memory_bytes / segment * segment;
-  void* const base = mmap(nullptr, mapped, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (base == MAP_FAILED) {
-    return absl::ErrnoToStatus(
-        errno, absl::StrCat("memory: ", memory_bytes, " bytes could not be mapped"));
+  Mapping mapping;
+  mapping.bytes = memory_bytes + kHugePageBytes;
+  if (mapping.bytes > memory_bytes) {
+    mapping.at = mmap(nullptr, mapping.bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  } else {
+    mapping.at = MAP_FAILED;
+    errno = ENOMEM;
   }
-  // Look-ups touch memory at random: a page of 2 MiB saves most of their TLB misses. Small arenas
-  // would rather keep untouched memory unbacked.
-  if (memory_bytes >= uint64_t{1} << 30) madvise(base, mapped, MADV_HUGEPAGE);
-  return std::shared_ptr<Arena>(
-      new Arena(static_cast<char*>(base), memory_bytes, reserved_segments));
+  if (mapping.at == MAP_FAILED) {
+    const absl::Status why = absl::ErrnoToStatus(errno, "mmap");
+    return absl::ResourceExhaustedError(
+        absl::StrCat("memory: ", memory_bytes, " bytes could not be mapped: ", why.message()));
+  }
+  // Until Prepare asks for others.
+  madvise(mapping.at, mapping.bytes, MADV_NOHUGEPAGE);
+  return std::shared_ptr<Arena>(new Arena(mapping, memory_bytes, reserved_segments));
 }
 
-Arena::Arena(char* base, uint64_t memory_bytes, uint32_t reserved_segments)
-    : base_(base),
+Arena::Arena(Mapping mapping, uint64_t memory_bytes, uint32_t reserved_segments)
+    : mapping_(mapping),
+      base_(AlignedUp(mapping.at)),
       memory_bytes_(memory_bytes),
       segment_bytes_(SegmentBytesFor(memory_bytes)),
       segment_count_(static_cast<uint32_t>(memory_bytes / segment_bytes_)),
-      reserved_(reserved_segments) {
+      reserved_(reserved_segments),
+      huge_segments_(static_cast<uint32_t>(kHugePageBytes / segment_bytes_)),
+      ahead_(std::clamp(segment_count_ / kAheadShare, huge_segments_,
+                        kMostHugePagesAhead * huge_segments_)) {
   base::MutexLock lock(mu_);
   PublishLocked();
 }
 
-Arena::~Arena() { munmap(base_, uint64_t{segment_count_} * segment_bytes_); }
+Arena::~Arena() { munmap(mapping_.at, mapping_.bytes); }
 
 uint64_t Arena::RoomLocked() const {
   const uint64_t charged = charged_.load(std::memory_order_relaxed);
@@ -54,8 +83,13 @@ uint64_t Arena::RoomLocked() const {
 void Arena::PublishLocked() {
   const uint64_t room = RoomLocked();
   const uint64_t taken = uint64_t{used_} + reserved_;
-  available_.store(room > taken ? static_cast<uint32_t>(room - taken) : 0,
+  // What is on its way from or to the kernel cannot be had at this instant.
+  const uint64_t at_hand =
+      free_resident_.size() + free_returned_.size() + (segment_count_ - fresh_);
+  const uint64_t left = at_hand > reserved_ ? at_hand - reserved_ : 0;
+  available_.store(room > taken ? static_cast<uint32_t>(std::min(room - taken, left)) : 0,
                    std::memory_order_relaxed);
+  surplus_.store(!free_resident_.empty() && ResidentLocked() > room, std::memory_order_relaxed);
 }
 
 SegmentId Arena::Allocate(bool from_reserve) {
@@ -74,7 +108,6 @@ SegmentId Arena::Allocate(bool from_reserve) {
     return kNoSegment;
   }
   ++used_;
-  ReturnToKernelLocked();
   PublishLocked();
   return id;
 }
@@ -83,24 +116,58 @@ void Arena::Free(SegmentId id) {
   base::MutexLock lock(mu_);
   --used_;
   free_resident_.push_back(id);
-  ReturnToKernelLocked();
   PublishLocked();
 }
 
 void Arena::Charge(int64_t bytes) {
   base::MutexLock lock(mu_);
   charged_.fetch_add(static_cast<uint64_t>(bytes), std::memory_order_relaxed);
-  ReturnToKernelLocked();
   PublishLocked();
 }
 
-void Arena::ReturnToKernelLocked() {
-  while (!free_resident_.empty() && uint64_t{used_} + free_resident_.size() > RoomLocked()) {
-    const SegmentId id = free_resident_.back();
+bool Arena::ReturnSurplus() {
+  SegmentId id;
+  {
+    base::MutexLock lock(mu_);
+    if (!HasSurplus()) return false;
+    id = free_resident_.back();
     free_resident_.pop_back();
-    madvise(At(id), segment_bytes_, MADV_DONTNEED);
-    free_returned_.push_back(id);
+    PublishLocked();
   }
+  // Not of a huge page any more, which the kernel would complete again.
+  madvise(At(id), segment_bytes_, MADV_NOHUGEPAGE);
+  madvise(At(id), segment_bytes_, MADV_DONTNEED);
+  base::MutexLock lock(mu_);
+  free_returned_.push_back(id);
+  PublishLocked();
+  return HasSurplus();
+}
+
+bool Arena::WantsMorePreparedLocked() const {
+  return free_resident_.size() + preparing_ < ahead_ && fresh_ < segment_count_ &&
+         ResidentLocked() + huge_segments_ <= RoomLocked();
+}
+
+bool Arena::Prepare() {
+  SegmentId first;
+  uint32_t count;
+  {
+    base::MutexLock lock(mu_);
+    if (!WantsMorePreparedLocked()) return false;
+    first = fresh_;
+    count = std::min(huge_segments_ - first % huge_segments_, segment_count_ - first);
+    fresh_ += count;
+    preparing_ += count;
+    PublishLocked();
+  }
+  const uint64_t bytes = uint64_t{count} * segment_bytes_;
+  if (bytes == kHugePageBytes) madvise(At(first), bytes, MADV_HUGEPAGE);
+  Populate(At(first), bytes);
+  base::MutexLock lock(mu_);
+  for (SegmentId id = first + count; id-- > first;) free_resident_.push_back(id);
+  preparing_ -= count;
+  PublishLocked();
+  return WantsMorePreparedLocked();
 }
 
 uint64_t Arena::UsedBytes() const {

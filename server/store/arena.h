@@ -45,31 +45,49 @@ class Arena {
   // Bytes outside of the segments. Never refused: the cleaner makes up for it.
   void Charge(int64_t bytes);
 
+  // The two that call the kernel, for who holds no lock: a step each, and whether there is another.
+  bool HasSurplus() const { return surplus_.load(std::memory_order_relaxed); }
+  bool ReturnSurplus();
+  bool Prepare();
+
   // Segments that Allocate(false) could still hand out.
   uint32_t Available() const { return available_.load(std::memory_order_relaxed); }
   uint64_t UsedBytes() const;
   uint64_t ChargedBytes() const { return charged_.load(std::memory_order_relaxed); }
 
  private:
-  Arena(char* base, uint64_t memory_bytes, uint32_t reserved_segments);
+  struct Mapping {
+    void* at = nullptr;
+    uint64_t bytes = 0;
+  };
+  Arena(Mapping mapping, uint64_t memory_bytes, uint32_t reserved_segments);
   // Segments that fit beside what is charged.
   uint64_t RoomLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Segments of which memory is in use, or will be at once.
+  uint64_t ResidentLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return uint64_t{used_} + free_resident_.size() + preparing_;
+  }
+  bool WantsMorePreparedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void PublishLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void ReturnToKernelLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  char* const base_;
+  const Mapping mapping_;
+  char* const base_;  // in it, at a multiple of a huge page
   const uint64_t memory_bytes_;
   const uint32_t segment_bytes_;
   const uint32_t segment_count_;
   const uint32_t reserved_;
+  const uint32_t huge_segments_;  // in a huge page
+  const uint32_t ahead_;          // so many free segments are to be resident
 
   mutable base::Mutex mu_;
   uint32_t used_ ABSL_GUARDED_BY(mu_) = 0;
   uint32_t fresh_ ABSL_GUARDED_BY(mu_) = 0;  // from here on nothing was ever touched
+  uint32_t preparing_ ABSL_GUARDED_BY(mu_) = 0;
   std::vector<SegmentId> free_resident_ ABSL_GUARDED_BY(mu_);
   std::vector<SegmentId> free_returned_ ABSL_GUARDED_BY(mu_);  // to the kernel
-  // Written under mu_; read without it as a hint (available_) or a figure.
+  // Written under mu_; read without it as a hint (available_, surplus_) or a figure.
   std::atomic<uint64_t> charged_{0};
+  std::atomic<bool> surplus_{false};
   std::atomic<uint32_t> available_{0};
 };
 

@@ -1,7 +1,8 @@
-// Makes room: evicts, compacts and expires, segment by segment, in slices of at most 64 entries.
+// Makes room: evicts, compacts and expires, segment by segment, in slices of at most 4 entries.
 //
-// It has no thread. Writers do a slice when memory runs low, and all it takes when there is none;
-// Maintain does slices when nobody waits for them. A slice locks one partition at a time.
+// It has no thread. Writers clean in proportion to what they write when memory runs low, and all it
+// takes when there is none; Maintain does slices when nobody waits for them. A slice locks one
+// partition at a time, and the cleaner is locked for one slice at a time.
 //
 // Thread safety: every public method takes `mu`, the outermost mutex of the store.
 #pragma once
@@ -22,11 +23,13 @@ class Cleaner {
 
   // Whether a writer should do a slice.
   bool MemoryIsLow() const { return tables_.arena->Available() < low_water_; }
-  // A slice of eviction, unless another thread is at it, or there is no need.
-  void Help();
+  // Eviction on behalf of who is about to write so many bytes, unless another thread is at it, or
+  // there is no need.
+  void Help(uint64_t bytes);
   // Evicts until a segment (or, for large values, a page) may be had. False if nothing more may go.
   bool MakeRoom(bool for_pages);
-  // A slice of compaction, expiry or the warm pass. Whether there is more to do at once.
+  // Some slices of eviction, compaction, expiry or the warm pass. Whether there is more to do at
+  // once.
   bool Maintain();
   uint64_t GhostBytes();
 
@@ -58,7 +61,7 @@ class Cleaner {
   bool StartEvictionLocked(bool for_room) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool StartCompactionLocked(base::CacheSeconds now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void StartLocked(Job& job, Kind kind, Shard* shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Up to 64 entries of the job.
+  // Up to 4 entries of the job.
   void RunLocked(Job& job, bool for_room) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void NextSourceLocked(Job& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void FinishLocked(Job& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -66,6 +69,7 @@ class Cleaner {
                    uint32_t* bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Verdict JudgeLocked(Job& job, const Candidate& candidate, Queue from, uint32_t frequency,
                       uint64_t weight) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool MaintainLocked(base::CacheSeconds now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SizeGhostLocked(Shard& shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool WarmPassLocked(base::CacheSeconds now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 

@@ -37,7 +37,7 @@ void Engine::OpenPartition(base::PartitionId partition) {
 void Engine::DropPartition(base::PartitionId partition) {
   Partition& p = tables_->At(partition);
   std::vector<Slot*> slots;
-  // An extent at a time: other threads' reads of it, absent from now on, do not wait for all.
+  // A part of it at a time: other threads' reads of it, absent from now on, do not wait for all.
   for (uint32_t tag = 0; tag < 1u << Slot::kTagBits;) {
     base::MutexLock lock(p.mu);
     p.open = false;
@@ -123,7 +123,10 @@ void Engine::SetShares(absl::Span<const NamespaceShare> shares) {
 void Engine::SetWarmSink(WarmSink* sink) { tables_->sink.store(sink, std::memory_order_release); }
 
 bool Engine::Maintain() {
-  bool more = cleaner_->Maintain();
+  bool more = tables_->arena->ReturnSurplus();
+  more = tables_->arena->Prepare() || more;
+  more = tables_->pages->FreeSome() || more;
+  more = cleaner_->Maintain() || more;
   more = SweepFlushed() || more;
   WarmSink* const sink = tables_->sink.load(std::memory_order_acquire);
   WarmQueue::Offer offer;

@@ -72,6 +72,10 @@ class Engine final : public Store {
   bool ScanEntry(Partition& p, const Slot& slot, const ScanOptions& options, base::CacheSeconds now,
                  ScanChunk* chunk, uint64_t* bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
 
+  // Adds to a page, from the tag `next` on, what fits under one lock. False if the page is full.
+  bool ScanPart(Partition& p, const ScanOptions& options, base::CacheSeconds now, uint32_t* next,
+                ScanChunk* chunk, uint64_t* bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+
   // --- engine_batch.cc ---
   void FindGroup(absl::Span<const Key> keys, const FindOptions& options, base::CacheSeconds now,
                  Place place, absl::Span<Found> results);

@@ -7,6 +7,9 @@
 namespace atoll::store {
 namespace {
 
+// No lock is held for over 20 us.
+constexpr uint64_t kScannedBytesUnderLock = 64 << 10;
+
 // Copies small values into a ReadBuffer.
 auto Into(ReadBuffer& buffer) {
   return
@@ -96,33 +99,41 @@ bool Engine::ScanEntry(Partition& p, const Slot& slot, const ScanOptions& option
   return true;
 }
 
+bool Engine::ScanPart(Partition& p, const ScanOptions& options, base::CacheSeconds now,
+                      uint32_t* next, ScanChunk* chunk, uint64_t* bytes) const {
+  std::vector<Slot*> slots;
+  uint32_t tag = *next;
+  *next = p.index.SlotsFrom(tag, &slots);
+  std::sort(slots.begin(), slots.end(),
+            [](const Slot* a, const Slot* b) { return a->tag() < b->tag(); });
+  const uint64_t bytes_before = *bytes;
+  for (const Slot* const slot : slots) {
+    const bool full = chunk->entries.size() >= options.max_entries || *bytes >= options.max_bytes ||
+                      *bytes - bytes_before >= kScannedBytesUnderLock;
+    // A page ends between two tags: what has equal ones cannot be told apart by the cursor.
+    if (full && slot->tag() != tag) {
+      *next = slot->tag();
+      return chunk->entries.size() < options.max_entries && *bytes < options.max_bytes;
+    }
+    tag = slot->tag();
+    ScanEntry(p, *slot, options, now, chunk, bytes);
+  }
+  return true;
+}
+
 ScanChunk Engine::Scan(base::PartitionId partition, uint64_t cursor, const ScanOptions& options) {
   ScanChunk chunk;
   Partition& p = tables_->At(partition);
   const base::CacheSeconds now = tables_->Now();
-  // A page ends between two tags: what has equal ones cannot be told apart by the cursor.
-  uint32_t tag = Slot::TagOf(cursor);
+  uint32_t next = Slot::TagOf(cursor);
   uint64_t bytes = 0;
-  std::vector<Slot*> slots;
-  base::MutexLock lock(p.mu);
-  // One extent a page: that bounds the time under the lock where a filter leaves most out.
-  slots.clear();
-  const uint32_t end = p.index.SlotsFrom(tag, &slots);
-  std::sort(slots.begin(), slots.end(),
-            [](const Slot* a, const Slot* b) { return a->tag() < b->tag(); });
-  auto it = std::lower_bound(slots.begin(), slots.end(), tag,
-                             [](const Slot* slot, uint32_t t) { return slot->tag() < t; });
-  uint32_t next = end;
-  for (; it != slots.end(); ++it) {
-    const bool full = chunk.entries.size() >= options.max_entries || bytes >= options.max_bytes;
-    if (full && (*it)->tag() != tag) {
-      next = (*it)->tag();
-      break;
-    }
-    tag = (*it)->tag();
-    ScanEntry(p, **it, options, now, &chunk, &bytes);
+  // As much as an extent holds: that bounds the time where a filter leaves most out.
+  for (uint32_t part = 0; part < Index::kPartsOfExtent; ++part) {
+    base::MutexLock lock(p.mu);
+    const bool more = ScanPart(p, options, now, &next, &chunk, &bytes);
+    chunk.done = next == 1u << Slot::kTagBits;
+    if (chunk.done || !more) break;
   }
-  chunk.done = next == 1u << Slot::kTagBits;
   if (!chunk.done) chunk.next = uint64_t{partition.value()} << 52 | uint64_t{next} << 30;
   return chunk;
 }
@@ -140,13 +151,8 @@ StoreStats Engine::Stats() const {
     stats.evictions += p.evictions;
     stats.expirations += p.expirations;
   }
-  for (Shard& shard : tables_->shards) {
-    base::MutexLock lock(shard.mu);
-    for (size_t i = 0;; ++i) {
-      const SegmentId segment = shard.Nth(i).segment;
-      if (segment == kNoSegment) break;
-      stats.dead_bytes += tables_->segments[segment].dead.load(std::memory_order_relaxed);
-    }
+  for (const SegmentInfo& segment : tables_->segments) {
+    stats.dead_bytes += segment.dead.load(std::memory_order_relaxed);
   }
   stats.memory_limit_bytes = tables_->options.memory_bytes;
   stats.memory_used_bytes = tables_->arena->UsedBytes();

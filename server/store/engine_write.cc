@@ -97,9 +97,11 @@ WriteResult Engine::GiveUp(const Key& key, base::Version version) {
 
 WriteResult Engine::Put(const Key& key, const EntryMeta& meta,
                         absl::Span<const std::string_view> pieces) {
-  if (cleaner_->MemoryIsLow() || tables_->namespaces.FarOverMax(key.ns)) cleaner_->Help();
   NewEntry entry{key, meta, pieces, 0, nullptr};
   for (const std::string_view piece : pieces) entry.inline_bytes += piece.size();
+  if (cleaner_->MemoryIsLow() || tables_->namespaces.FarOverMax(key.ns)) {
+    cleaner_->Help(entry.inline_bytes);
+  }
   if (entry.inline_bytes > kInlineValueBytes) {
     entry.large = NewLarge(entry.inline_bytes, pieces);
     if (entry.large == nullptr) return GiveUp(key, meta.version);
@@ -179,7 +181,7 @@ Engine::Attempt Engine::TryTouch(const Key& key, const EntryMeta& meta, base::Ca
 
 WriteResult Engine::Touch(const Key& key, base::Version version, base::CacheSeconds expiry,
                           uint32_t max_idle) {
-  if (cleaner_->MemoryIsLow()) cleaner_->Help();
+  if (cleaner_->MemoryIsLow()) cleaner_->Help(0);
   const EntryMeta meta{.version = version, .expiry = expiry, .max_idle = max_idle};
   const base::CacheSeconds now = tables_->Now();
   for (int round = 0; round < 100; ++round) {

@@ -1,27 +1,41 @@
 #include "server/store/ghost.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 
 namespace atoll::store {
 
-void Ghost::Resize(uint64_t entries) {
-  const size_t lines = static_cast<size_t>((entries + kLine - 1) / kLine);
-  if (lines == lines_.size()) return;
-  // A print alone does not tell the line it would have now: the memory starts anew. It happens when
-  // the number of entries has doubled or halved.
-  lines_.assign(lines, Line());
-  lines_.shrink_to_fit();
+GhostTable::GhostTable(uint64_t entries) {
+  const uint64_t lines = (entries + kLine - 1) / kLine;
+  if (lines == 0) return;
+  // Of zeros that nobody writes: to clear a large table would take a millisecond.
+  void* const at = mmap(nullptr, lines * sizeof(Line), PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (at == MAP_FAILED) return;
+  lines_ = static_cast<Line*>(at);
+  count_ = lines;
 }
 
-void Ghost::Add(uint64_t hash) {
-  if (lines_.empty()) return;
+GhostTable::~GhostTable() {
+  if (lines_ != nullptr) munmap(lines_, count_ * sizeof(Line));
+}
+
+GhostTable& GhostTable::operator=(GhostTable&& other) noexcept {
+  std::swap(lines_, other.lines_);
+  std::swap(count_, other.count_);
+  return *this;
+}
+
+void GhostTable::Add(uint64_t hash) {
+  if (count_ == 0) return;
   auto& prints = LineOf(hash).prints;
   std::copy_backward(prints.begin(), prints.end() - 1, prints.end());
   prints[0] = PrintOf(hash);
 }
 
-bool Ghost::Take(uint64_t hash) {
-  if (lines_.empty()) return false;
+bool GhostTable::Take(uint64_t hash) {
+  if (count_ == 0) return false;
   auto& prints = LineOf(hash).prints;
   const auto at = std::find(prints.begin(), prints.end(), PrintOf(hash));
   if (at == prints.end()) return false;
@@ -29,5 +43,25 @@ bool Ghost::Take(uint64_t hash) {
   prints.back() = 0;
   return true;
 }
+
+GhostTable Ghost::Resize(GhostTable table) {
+  added_ = 0;
+  GhostTable oldest = std::move(before_);
+  before_ = std::move(now_);
+  now_ = std::move(table);
+  return oldest;
+}
+
+GhostTable Ghost::TakeSpent() {
+  if (added_ < std::min(now_.capacity(), before_.capacity())) return {};
+  return std::move(before_);
+}
+
+void Ghost::Add(uint64_t hash) {
+  now_.Add(hash);
+  ++added_;
+}
+
+bool Ghost::Take(uint64_t hash) { return now_.Take(hash) || before_.Take(hash); }
 
 }  // namespace atoll::store

@@ -190,13 +190,15 @@ void Index::Replace(Extent* old, Extent* with, uint32_t first_tag) {
 uint32_t Index::SlotsFrom(uint32_t tag, std::vector<Slot*>* slots) {
   Extent* const extent = ExtentOf(tag);
   if (extent == nullptr) return 1u << Slot::kTagBits;
+  const uint32_t range = 1u << (Slot::kTagBits - extent->depth);
+  const uint32_t part = std::max(range / kPartsOfExtent, 1u);
+  const uint32_t end = (tag & ~(part - 1)) + part;
   for (uint32_t i = 0; i < extent->buckets; ++i) {
     for (Slot& slot : extent->bucket(i)->slots) {
-      if (!slot.empty()) slots->push_back(&slot);
+      if (!slot.empty() && slot.tag() >= tag && slot.tag() < end) slots->push_back(&slot);
     }
   }
-  const uint32_t range = 1u << (Slot::kTagBits - extent->depth);
-  return (tag & ~(range - 1)) + range;
+  return end;
 }
 
 }  // namespace atoll::store

@@ -1,6 +1,6 @@
 // Where the entries of one partition lie: a hash table of 8 B slots that grows a piece at a time.
 //
-// The partition's range of hashes is cut in *extents*, each a block of up to 64 buckets of 64 B; a
+// The partition's range of hashes is cut in *extents*, each a block of up to 48 buckets of 64 B; a
 // full extent grows by an eighth or splits in two, alone, so that no pause grows with the table. A
 // slot holds the 22 bits of the hash below the partition's 12: enough to place it anew without a
 // look at the entry. Buckets are in the order of hashes, so a cursor is a hash. An entry whose
@@ -89,13 +89,17 @@ class Index {
     __builtin_prefetch(ref.extent()->bucket(ref.Home(tag)));
   }
 
-  // Slots of the extent that holds `tag`, in no order, and the first tag after that extent (1 <<
-  // kTagBits at the end).
+  // Adds the slots of the tags from `tag` to, not with, the one that it returns, in no order: a
+  // sixteenth of an extent, some 30 slots, so that what is done with them fits under one lock. 1 <<
+  // kTagBits is the end.
   uint32_t SlotsFrom(uint32_t tag, std::vector<Slot*>* slots);
+  static constexpr uint32_t kPartsOfExtent = 16;
 
  private:
   static constexpr uint32_t kSlotsPerBucket = 8;
-  static constexpr uint32_t kMaxBuckets = 64;
+  // To build anew as many as these hold takes up to 16 us.
+  static constexpr uint32_t kMaxBuckets = 48;
+  static constexpr uint32_t kExtentAlign = 64;
   // Splits end here; a partition then has 15 M entries or so.
   static constexpr uint32_t kMaxDepth = 15;
   struct alignas(64) Bucket {
@@ -121,7 +125,7 @@ class Index {
     uint32_t Home(uint32_t tag) const { return ExtentRef::Home(tag, buckets, depth); }
   };
   // Where an extent is, and what a look-up needs to know of it: one miss fewer. Extents lie at
-  // multiples of 64, and addresses have 48 bits.
+  // multiples of kExtentAlign, and addresses have 48 bits.
   class ExtentRef {
    public:
     ExtentRef() = default;
@@ -130,10 +134,10 @@ class Index {
                 uint64_t{extent->depth} << 48) {}
     Extent* extent() const {
       // NOLINTNEXTLINE(performance-no-int-to-ptr): an address that shares its word.
-      return reinterpret_cast<Extent*>(word_ & ((uint64_t{1} << 48) - kMaxBuckets));
+      return reinterpret_cast<Extent*>(word_ & ((uint64_t{1} << 48) - kExtentAlign));
     }
     uint32_t Home(uint32_t tag) const {
-      return Home(tag, static_cast<uint32_t>(word_ % kMaxBuckets) + 1,
+      return Home(tag, static_cast<uint32_t>(word_ % kExtentAlign) + 1,
                   static_cast<uint32_t>(word_ >> 48));
     }
     static uint32_t Home(uint32_t tag, uint32_t buckets, uint32_t depth) {
@@ -144,7 +148,7 @@ class Index {
    private:
     uint64_t word_ = 0;
   };
-  static_assert(kMaxBuckets == 64);
+  static_assert(kMaxBuckets <= kExtentAlign);
 
   // Which of the directory's places is a tag's.
   uint32_t PlaceOf(uint32_t tag) const { return tag >> (Slot::kTagBits - Depth()); }
@@ -157,7 +161,7 @@ class Index {
   void FreeExtent(Extent* extent);
   static std::vector<Slot> SlotsOf(const Extent& extent);
   static bool Place(Extent* extent, Slot slot, uint32_t max_probes);
-  // One with room for all of `slots`; nullptr if 64 buckets are not enough, or the pool has no
+  // One with room for all of `slots`; nullptr if kMaxBuckets are not enough, or the pool has no
   // room.
   Extent* Build(uint32_t at_least, uint32_t depth, const std::vector<Slot>& slots);
   bool Grow(uint32_t tag);

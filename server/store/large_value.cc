@@ -1,6 +1,7 @@
 #include "server/store/large_value.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <utility>
@@ -77,7 +78,33 @@ void PagePool::Allocate(uint32_t* pages, std::vector<PageRun>* runs) {
   }
 }
 
-void PagePool::Free(absl::Span<const PageRun> runs) {
+void PagePool::Free(std::vector<PageRun> runs) {
+  if (runs.size() <= kRunsAtOnce) return FreeRuns(runs);
+  base::MutexLock lock(mu_);
+  ended_.push_back(std::move(runs));
+  any_ended_.store(true, std::memory_order_relaxed);
+}
+
+bool PagePool::FreeSome() {
+  if (!any_ended_.load(std::memory_order_relaxed)) return false;
+  std::array<PageRun, kRunsAtOnce> some;
+  size_t count = 0;
+  {
+    base::MutexLock lock(mu_);
+    if (ended_.empty()) return false;
+    std::vector<PageRun>& last = ended_.back();
+    for (; count < some.size() && !last.empty(); ++count) {
+      some[count] = last.back();
+      last.pop_back();
+    }
+    if (last.empty()) ended_.pop_back();
+    any_ended_.store(!ended_.empty(), std::memory_order_relaxed);
+  }
+  FreeRuns(absl::MakeConstSpan(some.data(), count));
+  return true;
+}
+
+void PagePool::FreeRuns(absl::Span<const PageRun> runs) {
   for (const PageRun& run : runs) {
     base::MutexLock lock(mu_);
     SetFreeLocked(run.segment, free_[run.segment] | Mask(run.first, run.count));
@@ -91,7 +118,7 @@ LargeValue::LargeValue(std::shared_ptr<PagePool> pool, uint64_t size)
           static_cast<uint32_t>((size + pool_->page_bytes() - 1) / pool_->page_bytes())) {}
 
 LargeValue::~LargeValue() {
-  pool_->Free(runs_);
+  pool_->Free(std::move(runs_));
   if (metadata_charged_ != 0) pool_->arena().Charge(-metadata_charged_);
 }
 

@@ -2,8 +2,9 @@
 //
 // A segment has 64 pages. A value is a list of runs of pages, each within one segment, so that free
 // pages anywhere serve it. It is written before its entry exists and never changed after: nobody
-// sees a part of it. Whoever drops the last reference gives the pages back, on any thread; that
-// takes two short locks and no callback.
+// sees a part of it. Whoever drops the last reference gives the pages back, on any thread, under
+// other locks too; that takes two short locks and no callback. Where they are many, they are only
+// handed over, and FreeSome gives them back bit by bit.
 //
 // Thread safety: all methods may be called by any thread.
 // Lifetime: an entry owns its value; readers share it; the pool outlives both.
@@ -38,7 +39,9 @@ class PagePool {
   uint32_t page_bytes() const { return page_bytes_; }
   // Adds runs until `*pages` is nought, or no more are to be had: call again when there is room.
   void Allocate(uint32_t* pages, std::vector<PageRun>* runs);
-  void Free(absl::Span<const PageRun> runs);
+  void Free(std::vector<PageRun> runs);
+  // A step of what Free left to do. False if there was nothing.
+  bool FreeSome();
   char* At(const PageRun& run) const {
     return arena_->At(run.segment) + uint64_t{run.first} * page_bytes_;
   }
@@ -50,6 +53,9 @@ class PagePool {
   uint64_t FreePages() const { return free_pages_.load(std::memory_order_relaxed); }
 
  private:
+  // A run takes up to a tenth of a microsecond.
+  static constexpr size_t kRunsAtOnce = 32;
+  void FreeRuns(absl::Span<const PageRun> runs);
   void SetFreeLocked(SegmentId id, uint64_t free) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::shared_ptr<Arena> arena_;
@@ -61,6 +67,9 @@ class PagePool {
   // Segments with free pages, and where each stands in that list.
   std::vector<SegmentId> partial_ ABSL_GUARDED_BY(mu_);
   std::vector<uint32_t> place_ ABSL_GUARDED_BY(mu_);
+  // Of values that are no more.
+  std::vector<std::vector<PageRun>> ended_ ABSL_GUARDED_BY(mu_);
+  std::atomic<bool> any_ended_{false};  // a hint: whether there are any
 };
 
 class LargeValue {

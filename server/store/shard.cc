@@ -124,6 +124,7 @@ void Shard::PutBack(SegmentId segment) { Seal(segment); }
 void Shard::Release(SegmentId segment) {
   SegmentInfo& info = Info(segment);
   info.state = SegmentState::kFree;
+  info.dead.store(0, std::memory_order_relaxed);
   info.generation.fetch_add(1, std::memory_order_relaxed);
   AddBytes(info.queue, -int64_t{arena_->segment_bytes()});
   arena_->Free(segment);
