@@ -75,8 +75,8 @@ bool LimitSearch::Tried(uint64_t bytes) {
   if (fits) fits_ = std::max(fits_, next_);
   if (!fits) too_large_ = too_large_ == 0 ? next_ : std::min(too_large_, next_);
   // In proportion, but never back beyond what is known.
-  auto guess = static_cast<uint64_t>(static_cast<double>(next_) * static_cast<double>(goal_) /
-                                     taken);
+  auto guess =
+      static_cast<uint64_t>(static_cast<double>(next_) * static_cast<double>(goal_) / taken);
   guess = std::max({guess, fits_ + 1, least_});
   if (too_large_ != 0) guess = std::min(guess, too_large_ - 1);
   done_ = ++tries_ == kMostTries || guess <= fits_ || guess < least_ || guess == next_;
