@@ -59,6 +59,8 @@ std::unique_ptr<Store> FilledStore() {
   uint64_t version = 0;
   for (const std::string& key : Keys()) {
     store->Put(Make(key), {.version = base::Version(++version)}, absl::MakeConstSpan(&piece, 1));
+    // As a node's housekeeping thread does.
+    if (version % 64 == 0) store->Maintain();
   }
   return store;
 }

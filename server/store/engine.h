@@ -77,8 +77,15 @@ class Engine final : public Store {
                 ScanChunk* chunk, uint64_t* bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
 
   // --- engine_batch.cc ---
-  void FindGroup(absl::Span<const Key> keys, const FindOptions& options, base::CacheSeconds now,
-                 Place place, absl::Span<Found> results);
+  struct Group;
+  void FindGroups(absl::Span<const Key> keys, const FindOptions& options, base::CacheSeconds now,
+                  Place place, absl::Span<Found> results);
+  // Locks the partitions of the group's keys, and asks for their buckets.
+  void LockGroup(Group& group, const Group& before);
+  // Asks for their entries.
+  void FindSlots(Group& group);
+  void ReadGroup(Group& group, const FindOptions& options, base::CacheSeconds now, Place place);
+  void UnlockGroup(Group& group, const Group& after);
 
   // --- engine_write.cc ---
   // Whether the key has this version already, or a later one.

@@ -4,19 +4,27 @@
 // keys goes down that chain step by step together, each step asking for what the next one touches,
 // so that their misses overlap. Steps are loops of their own: an atomic operation or a branch that
 // waits for a miss, between two requests, holds up the second. The partitions stay locked from the
-// second step to the end: to lock them anew for each step cost a quarter of the time.
+// first step to the end: to lock them anew for each step cost a quarter of the time. Which ones
+// those are is not known before it runs, so there is no analysis of it.
+#include <algorithm>
 #include <array>
 #include <bitset>
 #include <cstring>
+#include <utility>
 
+#include "absl/container/inlined_vector.h"
 #include "server/store/engine.h"
 
 namespace atoll::store {
 namespace {
 
-// As many keys as a core's line-fill buffers keep busy a few times over. Their values, 8 KiB each
-// at most, are copied in less than the 20 us that a lock may be held.
-constexpr size_t kGroup = 24;
+// As many keys as keep a core's line-fill buffers busy, twice over: two groups are under way. Their
+// values, 8 KiB each at most, are copied in less than the 20 us that a lock may be held.
+constexpr size_t kGroup = 12;
+// Keys whose partitions are asked for together; their lines are to stay near until their turn.
+constexpr size_t kMostAtOnce = 128;
+// Keys that FindEach asks for ahead.
+constexpr size_t kPrefetched = 24;
 
 void PrefetchLines(const void* at, int lines) {
   for (int i = 0; i < lines; ++i) __builtin_prefetch(static_cast<const char*>(at) + 64 * i);
@@ -24,72 +32,116 @@ void PrefetchLines(const void* at, int lines) {
 
 }  // namespace
 
-// Which partitions are locked is not known before it runs: no analysis.
-//
-// Interleaving of two threads with groups that share partitions: neither waits for a lock while it
-// holds one. A partition that is taken is left out, and its key looked up on its own once the group
-// has let go of all that it holds.
-void Engine::FindGroup(absl::Span<const Key> keys, const FindOptions& options,
-                       base::CacheSeconds now, Place place,
-                       absl::Span<Found> results) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+// Keys on their way, with the partitions that stay locked for them.
+struct Engine::Group {
+  absl::Span<const Key> keys;
+  absl::Span<Found> results;
   std::array<Partition*, kGroup> of_key;  // nullptr: was taken
-  std::array<Partition*, kGroup> locked;
   std::array<Slot*, kGroup> slots;
-  std::bitset<base::kPartitionCount> held;
+  std::array<Partition*, kGroup> locked;
   size_t locks = 0;
+  std::bitset<base::kPartitionCount> held;  // the numbers of those
+};
+
+// Interleaving of two threads whose groups share partitions: neither waits for a lock while it
+// holds one. A partition that is taken is left out, and its key looked up on its own once all
+// groups have let go of what they hold. One that the group before holds passes on to this one.
+void Engine::LockGroup(Group& group, const Group& before) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  for (size_t i = 0; i < group.keys.size(); ++i) {
+    const size_t number = group.keys[i].partition().value();
+    Partition& p = tables_->partitions[number];
+    group.of_key[i] = &p;
+    if (group.held.test(number)) continue;
+    if (!before.held.test(number) && !p.mu.TryLock()) {
+      group.of_key[i] = nullptr;
+      continue;
+    }
+    group.held.set(number);
+    group.locked[group.locks++] = &p;
+  }
+  for (size_t i = 0; i < group.keys.size(); ++i) {
+    if (group.of_key[i] != nullptr) group.of_key[i]->index.PrefetchBucket(group.keys[i].hash);
+  }
+}
+
+void Engine::FindSlots(Group& group) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  for (size_t i = 0; i < group.keys.size(); ++i) {
+    if (group.of_key[i] == nullptr) continue;
+    group.slots[i] =
+        group.of_key[i]->index.Find(group.keys[i].hash, [](const Slot&) { return true; });
+  }
+  for (size_t i = 0; i < group.keys.size(); ++i) {
+    if (group.of_key[i] == nullptr || group.slots[i] == nullptr) continue;
+    const Slot& slot = *group.slots[i];
+    PrefetchLines(tables_->arena->At(slot.segment()) + slot.offset(), 3);
+  }
+}
+
+void Engine::ReadGroup(Group& group, const FindOptions& options, base::CacheSeconds now,
+                       Place place) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  for (size_t i = 0; i < group.keys.size(); ++i) {
+    if (group.of_key[i] == nullptr) continue;
+    Partition& p = *group.of_key[i];
+    Slot* slot = group.slots[i];
+    // Another key's tag, or ended meanwhile: the same key stood before it.
+    if (slot != nullptr && (slot->empty() || !tables_->Holds(*slot, group.keys[i]))) {
+      slot = tables_->FindSlot(p, group.keys[i]);
+    }
+    FindIn(p, slot, group.keys[i], options, now, place, &group.results[i]);
+  }
+}
+
+void Engine::UnlockGroup(Group& group, const Group& after) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  for (size_t i = 0; i < group.locks; ++i) {
+    Partition& p = *group.locked[i];
+    const auto number = static_cast<size_t>(&p - tables_->partitions.data());
+    group.held.reset(number);
+    if (!after.held.test(number)) p.mu.Unlock();
+  }
+  group.locks = 0;
+}
+
+// While a group's entries are on their way from memory, the next one's partitions are locked and
+// its buckets asked for; while those are on their way, entries are read.
+void Engine::FindGroups(absl::Span<const Key> keys, const FindOptions& options,
+                        base::CacheSeconds now, Place place, absl::Span<Found> results) {
+  std::array<Group, 2> groups;
+  absl::InlinedVector<size_t, 16> taken;
+  Group* current = &groups[0];
+  Group* next = &groups[1];
+  const auto load = [&](Group& group, size_t from) {
+    group.keys = keys.subspan(std::min(from, keys.size()), kGroup);
+    group.results = results.subspan(std::min(from, results.size()), group.keys.size());
+  };
   for (const Key& key : keys) PrefetchLines(&tables_->OfHash(key.hash), 2);
-  for (size_t i = 0; i < keys.size(); ++i) {
-    Partition& p = tables_->OfHash(keys[i].hash);
-    const size_t number = keys[i].partition().value();
-    of_key[i] = &p;
-    if (!held.test(number)) {
-      if (!p.mu.TryLock()) {
-        of_key[i] = nullptr;
-        continue;
-      }
-      held.set(number);
-      locked[locks++] = &p;
+  load(*current, 0);
+  LockGroup(*current, *next);
+  for (size_t from = 0; from < keys.size(); from += kGroup) {
+    FindSlots(*current);
+    load(*next, from + kGroup);
+    LockGroup(*next, *current);
+    ReadGroup(*current, options, now, place);
+    UnlockGroup(*current, *next);
+    for (size_t i = 0; i < current->keys.size(); ++i) {
+      if (current->of_key[i] == nullptr) taken.push_back(from + i);
     }
+    std::swap(current, next);
   }
-  for (size_t i = 0; i < keys.size(); ++i) {
-    if (of_key[i] != nullptr) of_key[i]->index.PrefetchBucket(keys[i].hash);
-  }
-  for (size_t i = 0; i < keys.size(); ++i) {
-    if (of_key[i] == nullptr) continue;
-    slots[i] = of_key[i]->index.Find(keys[i].hash, [](const Slot&) { return true; });
-  }
-  for (size_t i = 0; i < keys.size(); ++i) {
-    if (of_key[i] == nullptr || slots[i] == nullptr) continue;
-    PrefetchLines(tables_->arena->At(slots[i]->segment()) + slots[i]->offset(), 3);
-  }
-  for (size_t i = 0; i < keys.size(); ++i) {
-    if (of_key[i] == nullptr) continue;
-    Partition& p = *of_key[i];
-    Slot* slot = slots[i];
-    // Another key's tag, or ended meanwhile: the same key stood before it in this group.
-    if (slot != nullptr && (slot->empty() || !tables_->Holds(*slot, keys[i]))) {
-      slot = tables_->FindSlot(p, keys[i]);
-    }
-    FindIn(p, slot, keys[i], options, now, place, &results[i]);
-  }
-  for (size_t i = 0; i < locks; ++i) locked[i]->mu.Unlock();
-  for (size_t i = 0; i < keys.size(); ++i) {
-    if (of_key[i] == nullptr) FindOne(keys[i], options, now, place, &results[i]);
-  }
+  for (const size_t i : taken) FindOne(keys[i], options, now, place, &results[i]);
 }
 
 void Engine::FindBatch(absl::Span<const Key> keys, const FindOptions& options, ReadBuffer& buffer,
                        absl::Span<Found> results) {
   const base::CacheSeconds now = tables_->Now();
   const auto place = [&buffer](std::string_view value, Found* found) {
-    found->value = Value(buffer.Copy(value));
+    found->value.Refer(buffer.Copy(value));
   };
   if (keys.size() == 1) {
     FindOne(keys[0], options, now, place, &results[0]);
     return;
   }
-  for (size_t from = 0; from < keys.size(); from += kGroup) {
-    FindGroup(keys.subspan(from, kGroup), options, now, place, results.subspan(from));
+  for (size_t from = 0; from < keys.size(); from += kMostAtOnce) {
+    FindGroups(keys.subspan(from, kMostAtOnce), options, now, place, results.subspan(from));
   }
 }
 
@@ -97,8 +149,8 @@ void Engine::FindBatch(absl::Span<const Key> keys, const FindOptions& options, R
 // misses overlap, and its locks are taken anew.
 void Engine::FindEach(absl::Span<const Key> keys, const FindOptions& options, FindSink& sink) {
   const base::CacheSeconds now = tables_->Now();
-  for (size_t from = 0; from < keys.size(); from += kGroup) {
-    const absl::Span<const Key> some = keys.subspan(from, kGroup);
+  for (size_t from = 0; from < keys.size(); from += kPrefetched) {
+    const absl::Span<const Key> some = keys.subspan(from, kPrefetched);
     if (some.size() > 1) Prefetch(some);
     for (size_t i = from; i < from + some.size(); ++i) {
       if (!sink.Begin(i)) continue;

@@ -13,7 +13,7 @@ constexpr uint64_t kScannedBytesUnderLock = 64 << 10;
 // Copies small values into a ReadBuffer.
 auto Into(ReadBuffer& buffer) {
   return
-      [&buffer](std::string_view value, Found* found) { found->value = Value(buffer.Copy(value)); };
+      [&buffer](std::string_view value, Found* found) { found->value.Refer(buffer.Copy(value)); };
 }
 
 }  // namespace
@@ -24,8 +24,11 @@ void Engine::Read(const EntryRef& entry, bool with_value, Place place, Found* fo
   if (!entry.is_large()) {
     const std::string_view value = entry.value();
     found->value_size = value.size();
-    found->value = Value();
-    if (with_value) place(value, found);
+    if (with_value) {
+      place(value, found);
+    } else {
+      found->value = Value();
+    }
     return;
   }
   found->value = Value();

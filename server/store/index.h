@@ -9,6 +9,10 @@
 // Thread safety: none; guarded by the partition's mutex.
 #pragma once
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include <array>
 #include <bit>
 #include <cstdint>
@@ -107,11 +111,24 @@ class Index {
     // A bit for each slot of this tag, for each empty one too if that is 0. Without a branch for
     // each slot, none of which could be foreseen.
     uint32_t Equal(uint32_t tag) const {
+#ifdef __SSE2__
+      // The upper halves of four slots; the tag is what of them is above 10 bits.
+      const auto four = [this, tag](size_t first) {
+        const auto* const at = reinterpret_cast<const float*>(slots.data() + first);
+        const __m128 uppers =
+            _mm_shuffle_ps(_mm_load_ps(at), _mm_load_ps(at + 4), _MM_SHUFFLE(3, 1, 3, 1));
+        return _mm_cmpeq_epi32(_mm_srli_epi32(_mm_castps_si128(uppers), 10),
+                               _mm_set1_epi32(static_cast<int>(tag)));
+      };
+      const __m128i eight = _mm_packs_epi32(four(0), four(4));
+      return static_cast<uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(eight, eight))) & 0xff;
+#else
       uint32_t equal = 0;
       for (uint32_t i = 0; i < kSlotsPerBucket; ++i) {
         equal |= static_cast<uint32_t>(slots[i].tag() == tag) << i;
       }
       return equal;
+#endif
     }
   };
   struct alignas(64) Extent {

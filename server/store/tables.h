@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "server/store/arena.h"
+#include "server/store/bytes.h"
 #include "server/store/entry.h"
 #include "server/store/extent_pool.h"
 #include "server/store/large_value.h"
@@ -38,7 +39,9 @@ class Tables {
 
   bool Holds(const Slot& slot, const Key& key) const {
     const EntryRef entry = EntryAt(slot);
-    return entry.ns() == key.ns && entry.key() == key.key;
+    const std::string_view held = entry.key();
+    return entry.ns() == key.ns && held.size() == key.key.size() &&
+           EqualBytes(held.data(), key.key.data(), held.size());
   }
   // nullptr if there is none.
   Slot* FindSlot(Partition& p, const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);

@@ -1,8 +1,9 @@
 #include "server/store/value.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
+
+#include "server/store/bytes.h"
 
 namespace atoll::store {
 
@@ -39,7 +40,7 @@ char* ReadBuffer::Allocate(size_t size) {
 std::string_view ReadBuffer::Copy(std::string_view bytes) {
   if (bytes.empty()) return {};
   char* const place = Allocate(bytes.size());
-  std::memcpy(place, bytes.data(), bytes.size());
+  CopyBytes(place, bytes.data(), bytes.size());
   return {place, bytes.size()};
 }
 

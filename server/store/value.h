@@ -26,6 +26,13 @@ class Value {
   // them.
   explicit Value(std::string_view bytes) : size_(bytes.size()) { pieces_.push_back(bytes); }
   Value(absl::Span<const std::string_view> pieces, std::shared_ptr<const void> owner);
+  // Becomes what Value(bytes) is.
+  void Refer(std::string_view bytes) {
+    pieces_.clear();
+    pieces_.push_back(bytes);
+    owner_.reset();
+    size_ = bytes.size();
+  }
   // Owns the bytes.
   static Value Own(std::string bytes);
 
