@@ -6,8 +6,10 @@
 // What a run does is the same to the last entry, so its n-th operation, and its n-th lock, are the
 // same work in every run. A machine that is shared takes the core away in the middle of some, and
 // counts part of it as theirs: each is taken at its least over the runs. Operations are measured in
-// CPU time of the thread, locks from taking to letting go, which is no less. Runs that measure
-// locks measure no operations.
+// CPU time of the thread, locks from taking to letting go, which is no less; where the thread was
+// taken off its core meanwhile, that run does not count. Runs that measure locks measure no
+// operations.
+#include <sys/resource.h>
 #include <time.h>
 
 #include <algorithm>
@@ -47,9 +49,16 @@ class Longest {
  public:
   explicit Longest(uint64_t floor_nanos) : floor_(floor_nanos) {}
 
-  void Add(uint64_t nanos) {
-    if (nanos > floor_) this_run_[next_] = nanos;
+  static constexpr uint64_t kUnknown = ~uint64_t{0};
+
+  // `known`: asked where it took long.
+  template <typename Known>
+  void Add(uint64_t nanos, Known known) {
+    if (nanos > floor_) this_run_[next_] = known() ? nanos : kUnknown;
     ++next_;
+  }
+  void Add(uint64_t nanos) {
+    Add(nanos, [] { return true; });
   }
   // False if the run had another number of events than the one before it.
   bool EndRun() {
@@ -71,15 +80,19 @@ class Longest {
   void Print(const char* what) const {
     std::vector<uint64_t> nanos;
     nanos.reserve(least_.size());
-    for (const auto& [number, least] : least_) nanos.push_back(least);
+    for (const auto& [number, least] : least_) {
+      if (least != kUnknown) nanos.push_back(least);
+    }
+    const size_t unknown = least_.size() - nanos.size();
     std::sort(nanos.begin(), nanos.end(), std::greater<>());
     const auto micros = [&](size_t i) {
       return static_cast<double>(i < nanos.size() ? nanos[i] : floor_) / 1000;
     };
     absl::PrintF(
-        "%-32s %10d, over %.0f us: %d, longest %.1f us, second %.1f, tenth %.1f, hundredth %.1f\n",
+        "%-32s %10d, over %.0f us: %d, longest %.1f us, second %.1f, tenth %.1f, hundredth %.1f; "
+        "disturbed in every run: %d\n",
         what, count_, static_cast<double>(floor_) / 1000, nanos.size(), micros(0), micros(1),
-        micros(9), micros(99));
+        micros(9), micros(99), unknown);
   }
 
  private:
@@ -101,7 +114,17 @@ struct Phase {
 };
 
 Longest* g_locks = nullptr;
-void ObserveLock(uint64_t nanos) { g_locks->Add(nanos); }
+
+// Whether the thread kept its core since this was asked before.
+bool KeptItsCore() {
+  static int64_t before = 0;
+  rusage usage{};
+  getrusage(RUSAGE_THREAD, &usage);
+  const int64_t switches = usage.ru_nvcsw + usage.ru_nivcsw;
+  return std::exchange(before, switches) == switches;
+}
+
+void ObserveLock(uint64_t nanos) { g_locks->Add(nanos, KeptItsCore); }
 
 class Run {
  public:
