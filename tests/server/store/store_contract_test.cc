@@ -453,6 +453,46 @@ TEST_F(StoreContract, MemoryHolds) {
   EXPECT_GT(stats.live_bytes, stats.memory_limit_bytes / 2) << "and is used";
 }
 
+TEST_F(StoreContract, MemoryHoldsWithOneByteAndOneMebibyteInTurn) {
+  for (int p = 0; p < 64; ++p) store_->OpenPartition(PartitionId(p));
+  for (uint64_t i = 1; i < 3000; ++i) {
+    const PartitionId partition(i % 64);
+    EntryMeta meta = Meta(i);
+    meta.flags = static_cast<uint32_t>(i);
+    const size_t size = i % 2 == 0 ? 1 : 1 << 20;
+    const std::string name = std::to_string(i % 1000);
+    const Key key = KeyIn(partition, name);
+    ASSERT_EQ(PutBytes(*store_, key, meta, Pattern::Bytes(meta.flags, size)),
+              WriteResult::kApplied);
+    store_->SetCommitted(partition, Version(i));
+    if (i % 7 == 0) store_->Maintain();
+    const StoreStats stats = store_->Stats();
+    ASSERT_LE(stats.memory_used_bytes, stats.memory_limit_bytes) << i;
+    buffer_.Reset();
+    const Found found = store_->Find(key, {}, buffer_);
+    ASSERT_EQ(found.presence, Presence::kPresent) << i;
+    ASSERT_EQ(found.value_size, size);
+    ASSERT_TRUE(Pattern::Matches(meta.flags, found.value)) << i;
+  }
+  EXPECT_GT(store_->Stats().evictions, 0u);
+}
+
+TEST_F(StoreContract, ALargeValueThatEndsGivesItsMemoryBackInSteps) {
+  const std::string value(8 << 20, 'v');
+  store_->SetCommitted(kPartition, Version(uint64_t{1} << 50));
+  const uint64_t before = store_->Stats().memory_used_bytes;
+  ASSERT_EQ(Put("large", 1, value), WriteResult::kApplied);
+  store_->Erase(KeyIn(kPartition, "large"), Version(2));
+  for (int i = 0; i < 1000 && store_->Maintain(); ++i) {
+  }
+  EXPECT_LT(store_->Stats().memory_used_bytes, before + value.size() / 4);
+  // And nobody who needs it waits for housekeeping.
+  for (uint64_t i = 0; i < 40; ++i) {
+    ASSERT_EQ(Put("large", 3 + 2 * i, value), WriteResult::kApplied) << i;
+    store_->Erase(KeyIn(kPartition, "large"), Version(4 + 2 * i));
+  }
+}
+
 TEST_F(StoreContract, HotEntriesOutliveAScan) {
   for (int i = 0; i < 1000; ++i) Put("hot" + std::to_string(i), i + 1, std::string(1000, 'h'));
   store_->SetCommitted(kPartition, Version(uint64_t{1} << 50));

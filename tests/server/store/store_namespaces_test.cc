@@ -61,6 +61,28 @@ TEST_F(StoreNamespaces, AHashThatIsNotItsNamesIsKept) {
   EXPECT_EQ(scanned, expected);
 }
 
+TEST_F(StoreNamespaces, ANamespaceUnderItsMinimumKeepsWhatNobodyReads) {
+  const auto left_beside_a_scan = [this](uint32_t min_percent) {
+    const NamespaceShare share{.ns = NamespaceId(2), .min_percent = min_percent, .max_percent = 0};
+    store_->SetShares(absl::MakeConstSpan(&share, 1));
+    store_->SetCommitted(kPartition, Version(~uint64_t{0}));
+    const std::string value(1000, 'v');
+    static uint64_t version = 0;
+    const auto name = [](int i) { return "kept" + std::to_string(i); };
+    for (int i = 0; i < 5000; ++i) {
+      PutBytes(*store_, KeyIn(kPartition, name(i), NamespaceId(2)), Meta(++version), value);
+    }
+    for (int i = 0; i < 150'000; ++i) Put("scan" + std::to_string(i), ++version, value);
+    int left = 0;
+    for (int i = 0; i < 5000; ++i) {
+      left += Has(KeyIn(kPartition, name(i), NamespaceId(2))) ? 1 : 0;
+    }
+    return left;
+  };
+  EXPECT_LT(left_beside_a_scan(0), 500) << "without a minimum a scan takes all";
+  EXPECT_GE(left_beside_a_scan(10), 4900) << "5 MB of the 6.7 that are its own";
+}
+
 TEST_F(StoreNamespaces, ANamespaceOverItsMaximumGivesWayWhenMemoryIsFull) {
   const NamespaceShare share{.ns = NamespaceId(2), .min_percent = 0, .max_percent = 20};
   store_->SetShares(absl::MakeConstSpan(&share, 1));
