@@ -20,7 +20,6 @@ namespace atoll::cluster {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::UnorderedElementsAre;
 
 TEST(Controller, TheFirstMapWaitsForTheInitialNodes) {
   World world(ThreeNodes());
