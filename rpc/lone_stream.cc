@@ -151,9 +151,6 @@ bool LoneStream::Impl::Ready(Time deadline) {
 
 void LoneStream::Impl::Write(const BatchOperation& operation, uint64_t id) {
   Session& session = *session_;
-  if (!session.read.pending()) {
-    session.call->Read(session.input.buffer(), session.read.Begin());
-  }
   grpc_slice slice =
       grpc_slice_malloc(operation.body_size() + kOperationOverhead + wire::kRefuseWrongOwnerSize);
   uint8_t* const start = GRPC_SLICE_START_PTR(slice);
@@ -167,6 +164,11 @@ void LoneStream::Impl::Write(const BatchOperation& operation, uint64_t id) {
   session.outgoing = grpc::ByteBuffer(&owned, 1);
   messages_.fetch_add(1, std::memory_order_relaxed);
   session.call->Write(session.outgoing, session.written.Begin());
+  // Only now: it gives the node back the last answer's share of the window, by a message of its
+  // own.
+  if (!session.read.pending()) {
+    session.call->Read(session.input.buffer(), session.read.Begin());
+  }
 }
 
 bool LoneStream::Impl::Answered(BatchOperation* operation, uint64_t id) {
