@@ -1,5 +1,6 @@
 #include "bench/run_command.h"
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -33,7 +34,9 @@ struct Flags {
 nlohmann::json ResultJson(const Flags& flags, const LoadResult& result) {
   const WorkloadOptions& workload = flags.load.workload;
   return {{"keys", workload.keys},
+          {"distribution", workload.distribution == Distribution::kZipf ? "zipf" : "uniform"},
           {"value_bytes", workload.value_bytes},
+          {"max_value_bytes", std::max(workload.value_bytes, workload.max_value_bytes)},
           {"read_share", workload.read_share},
           {"batch", workload.batch},
           {"outstanding", flags.load.outstanding},
@@ -54,7 +57,8 @@ nlohmann::json ResultJson(const Flags& flags, const LoadResult& result) {
 absl::Status WriteCsv(const std::string& path, const nlohmann::json& json) {
   std::string header;
   std::string row;
-  for (const auto& [name, value] : json.flatten().items()) {
+  const nlohmann::json flat = json.flatten();  // items() does not keep it
+  for (const auto& [name, value] : flat.items()) {
     std::string column = name.substr(1);
     for (char& c : column) c = c == '/' ? '_' : c;
     absl::StrAppend(&header, header.empty() ? "" : ",", column);
@@ -140,6 +144,10 @@ void AddWorkloadFlags(CLI::App& command, WorkloadOptions& workload) {
   command.add_option("--value-bytes", workload.value_bytes, "Size of a value")
       ->check(CLI::Range(0u, 64u << 20))
       ->capture_default_str();
+  command
+      .add_option("--max-value-bytes", workload.max_value_bytes,
+                  "Sizes are drawn evenly from --value-bytes to this")
+      ->check(CLI::Range(0u, 64u << 20));
   command.add_option("--read-share", workload.read_share, "Reads among the operations, 0-1")
       ->capture_default_str();
   command.add_option("--batch", workload.batch, "Keys in one operation")->capture_default_str();
