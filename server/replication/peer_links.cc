@@ -103,8 +103,8 @@ class PeerLinks::Link {
 
   void Flush() {
     base::MutexLock lock(mu_);
-    if (MayWriteLocked()) WriteLocked();
-    if (waiting_bytes_ > 0) links_->KeepBack();
+    if (MayWriteLocked()) WakeLocked();
+    if (waiting_bytes_ > 0 && !woken_) links_->KeepBack();
   }
 
   void Close() {
@@ -208,8 +208,24 @@ class PeerLinks::Link {
     // Told before it is asked whether somebody holds: see `holders_`.
     if ((waiting_bytes_ > links_->options_.batch_bytes || !links_->KeepBack()) &&
         MayWriteLocked()) {
-      WriteLocked();
+      WakeLocked();
     }
+  }
+
+  // The links' own thread writes: nobody waits for the socket under a partition's mutex, and what
+  // other threads send until it runs leaves as well.
+  void WakeLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (std::exchange(woken_, true)) return;
+    ++under_way_;
+    wake_alarm_.Set(links_->poller_->queue(), gpr_time_0(GPR_CLOCK_MONOTONIC), wake_.Arm());
+  }
+
+  void OnWake(bool) {
+    base::MutexLock lock(mu_);
+    --under_way_;
+    woken_ = false;
+    if (failed_) return FailLocked();
+    if (MayWriteLocked()) WriteLocked();
   }
 
   // A message costs both ends as much as dozens of records, so that a few large ones are worth more
@@ -316,12 +332,15 @@ class PeerLinks::Link {
   Op wrote_{this, &Link::OnWrote};
   Op finished_{this, &Link::OnFinished};
   Op again_{this, &Link::OnAgain};
+  Op wake_{this, &Link::OnWake};
 
   base::Mutex mu_;
   std::string cluster_id_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<grpc::GenericStub> stub_ ABSL_GUARDED_BY(mu_);  // until the end
   std::unique_ptr<grpc::ClientContext> context_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<grpc::GenericClientAsyncReaderWriter> stream_ ABSL_GUARDED_BY(mu_);
+  bool woken_ ABSL_GUARDED_BY(mu_) = false;
+  grpc::Alarm wake_alarm_ ABSL_GUARDED_BY(mu_);
   grpc::Alarm alarm_ ABSL_GUARDED_BY(mu_);
   grpc::ByteBuffer in_ ABSL_GUARDED_BY(mu_);
   grpc::Status status_ ABSL_GUARDED_BY(mu_);
@@ -509,10 +528,8 @@ void PeerLinks::OnMap(const cluster::MapPtr& map) {
     wanted.emplace_back(member.incarnation, made.back());
   }
   const Routes& before = *routes_.load(std::memory_order_relaxed);
-  for (const auto& [incarnation, link] : before) {
-    const bool stays = std::any_of(wanted.begin(), wanted.end(),
-                                   [&](const auto& route) { return route.first == incarnation; });
-    if (!stays) link->Close();
+  for (const auto& route : before) {
+    if (std::find(wanted.begin(), wanted.end(), route) == wanted.end()) route.second->Close();
   }
   if (wanted != before) PublishLocked(std::move(wanted));
   for (Link* link : made) link->Dial(cluster_id_);
