@@ -1,5 +1,5 @@
-// Between records as the generated classes have them (copies, tails) and as views, which is how they
-// are applied and logged.
+// Between records as the generated classes have them (copies, tails) and as views, which is how
+// they are applied and logged.
 #pragma once
 
 #include <string>
