@@ -103,7 +103,7 @@ class PeerLinks::Link {
 
   void Flush() {
     base::MutexLock lock(mu_);
-    if (MayWriteLocked()) WakeLocked();
+    if (MayWriteLocked()) StartLocked();
     if (waiting_bytes_ > 0 && !woken_) links_->KeepBack();
   }
 
@@ -208,12 +208,18 @@ class PeerLinks::Link {
     // Told before it is asked whether somebody holds: see `holders_`.
     if ((waiting_bytes_ > links_->options_.batch_bytes || !links_->KeepBack()) &&
         MayWriteLocked()) {
-      WakeLocked();
+      StartLocked();
     }
   }
 
   // The links' own thread writes: nobody waits for the socket under a partition's mutex, and what
   // other threads send until it runs leaves as well.
+  void StartLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    // Heartbeats do not wait for a thread, nor behind a large value that is for another node.
+    if (urgent_ || waiting_bytes_ > kEnoughBytes) return WriteLocked();
+    WakeLocked();
+  }
+
   void WakeLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (std::exchange(woken_, true)) return;
     ++under_way_;

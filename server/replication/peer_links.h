@@ -1,12 +1,12 @@
 // The Transport between nodes: for each other node process one outgoing PeerService.Link, kept up,
 // on which everything for it goes in order; and the sink of the Links that come in.
 //
-// Whoever sends only queues; the links' thread writes. One write is under way on a link; all that
-// queues meanwhile, or while anybody holds, goes out as the next. While a message with records is
-// unanswered, no other one leaves but with answers to the peer's: an idle link sends at once, and
-// the messages of a busy one get larger. A link that breaks is made anew with a back-off, and the
-// receiver is told (OnLinkUp), since what was under way is lost. While a link is down, and beyond
-// its bounded queue, messages are dropped.
+// Whoever sends records only queues; the links' thread writes. One write is under way on a link;
+// all that queues meanwhile, or while anybody holds, goes out as the next. While a message with
+// records is unanswered, no other one leaves but with answers to the peer's: an idle link sends at
+// once, and the messages of a busy one get larger. A link that breaks is made anew with a back-off,
+// and the receiver is told (OnLinkUp), since what was under way is lost. While a link is down, and
+// beyond its bounded queue, messages are dropped.
 //
 // Thread safety: all methods may be called by any thread. Send may be called under a partition's
 // mutex; the receiver is called with no lock held. Order: construct, SetReceiver, add to the
