@@ -136,6 +136,13 @@ bool PollerPool::SleepUntilWanted(int index, std::optional<uint64_t>* stuck_at) 
   return false;
 }
 
+void PollerPool::Retire(int index) {
+  base::MutexLock lock(mu_);
+  if (wanted() == index + 1 && index >= options_.always) {
+    wanted_.store(index, std::memory_order_relaxed);
+  }
+}
+
 void PollerPool::RunHelper(int index) {
   constexpr std::chrono::milliseconds kLook(10);
   void* tag = nullptr;
@@ -150,6 +157,7 @@ void PollerPool::RunHelper(int index) {
           Finish(tag, ok);
           break;
         case grpc::CompletionQueue::TIMEOUT:
+          Retire(index);
           break;
       }
     } while (wanted() > index || stuck_at == begun_.load(std::memory_order_relaxed));

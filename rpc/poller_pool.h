@@ -64,6 +64,9 @@ class PollerPool {
   // the first thread does not come back from one.
   bool SleepUntilWanted(int index, std::optional<uint64_t>* stuck_at) ABSL_LOCKS_EXCLUDED(mu_);
   void Observe() ABSL_LOCKS_EXCLUDED(mu_);
+  // Nothing came for the last helper: without load nobody observes that it is not wanted. Where the
+  // demand stands, the next Observe wants it again.
+  void Retire(int index) ABSL_LOCKS_EXCLUDED(mu_);
 
   const Options options_;
   const std::unique_ptr<grpc::ServerCompletionQueue> queue_;

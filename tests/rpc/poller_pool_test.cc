@@ -9,6 +9,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "rpc/completion_queue.h"
@@ -80,6 +81,54 @@ TEST_F(PollerPoolTest, ThreadsThatAreAlwaysThereRunAtTheSameTime) {
   for (Task& task : tasks) task.Start(pool);
   all_inside.Wait();
   Stop();
+}
+
+// Takes a thread's whole time until told to stop.
+class Burner final : public Tag {
+ public:
+  explicit Burner(PollerPool& pool) : pool_(pool) {}
+  void Start() { alarm_.Set(pool_.queue(), std::chrono::system_clock::now(), Arm()); }
+  void Proceed(bool /*ok*/) override {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(100);
+    while (std::chrono::steady_clock::now() < end) {
+    }
+    if (stop_) {
+      stopped_.Notify();
+    } else {
+      Start();
+    }
+  }
+  void Stop() {
+    stop_ = true;
+    stopped_.Wait();
+  }
+
+ private:
+  PollerPool& pool_;
+  std::atomic<bool> stop_{false};
+  test::Notification stopped_;
+  grpc::Alarm alarm_;
+};
+
+bool WantedBecomes(const PollerPool& pool, int wanted) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (pool.wanted() != wanted && std::chrono::steady_clock::now() < end) {
+    std::this_thread::yield();
+  }
+  return pool.wanted() == wanted;
+}
+
+TEST_F(PollerPoolTest, AThreadThatHelpedSleepsWhenNothingComesAnyMore) {
+  PollerPool& pool = Make({.name = "test", .threads = 2});
+  Burner burners[] = {Burner(pool), Burner(pool), Burner(pool)};
+  pool.Start();
+  for (Burner& burner : burners) burner.Start();
+  const bool helped = WantedBecomes(pool, 2);
+  for (Burner& burner : burners) burner.Stop();
+  const bool slept = WantedBecomes(pool, 1);
+  Stop();
+  if (!helped) GTEST_SKIP() << "this machine is too busy to give a thread nearly all of a core";
+  EXPECT_TRUE(slept);
 }
 
 TEST_F(PollerPoolTest, WhatComesRarelyComes) {

@@ -69,6 +69,9 @@ class Client {
   /// Starts a client and returns at once, whether or not the cluster can be reached. Until the
   /// first map is there calls go through the endpoints. INVALID_ARGUMENT from
   /// ClientOptions::Validate; credentials that cannot be read: NOT_FOUND with the file's name.
+  ///
+  /// Turns off the search for deadlocks of Abseil's mutexes, for the whole process: where Abseil
+  /// was built without NDEBUG every lock that gRPC takes pays for it.
   static absl::StatusOr<std::unique_ptr<Client>> Create(ClientOptions options);
 
   /// Ends all calls under way with CANCELLED (their callbacks run before this returns) and joins
