@@ -249,6 +249,10 @@ class PeerLinks::Link {
 
   void WriteLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (queue_.empty()) BackLocked();
+    // Not behind a large value, in the same message either.
+    if (!beats_.empty() && queue_.front()->out.size() > kEnoughBytes) {
+      queue_.push_front(std::make_unique<Queued>());
+    }
     std::unique_ptr<Queued> next = std::move(queue_.front());
     queue_.pop_front();
     usual_bytes_ = std::max(next->out.size() + next->out.size() / 4, usual_bytes_ / 2);
