@@ -254,6 +254,9 @@ class Partition {
   void TruncateLog() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnAppendAckLocked(base::Incarnation from, const wire::AppendAck& ack, Finish* finish)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What the log's records may take to reach a member: a large value that is sent again while it is
+  // on its way would hold up the heartbeats behind it.
+  absl::Duration TimeForLog() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool SilentMember(const Member& member, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // replica.cc

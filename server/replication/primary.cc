@@ -181,11 +181,13 @@ void Partition::TruncateLog() {
   log_.TruncateThrough(through);
 }
 
+absl::Duration Partition::TimeForLog() const {
+  return absl::Seconds(1) * (static_cast<double>(log_.bytes()) / kSlowestBytesPerSecond);
+}
+
 bool Partition::SilentMember(const Member& member, absl::Duration now) {
-  const absl::Duration for_bytes =
-      absl::Seconds(1) * (static_cast<double>(log_.bytes()) / kSlowestBytesPerSecond);
   return context_->peers->Silent(member.node, now) ||
-         now - member.owed_since > kStuckAfter + for_bytes;
+         now - member.owed_since > kStuckAfter + TimeForLog();
 }
 
 }  // namespace atoll::replication

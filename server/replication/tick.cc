@@ -84,7 +84,7 @@ void Partition::ResendOwed(absl::Duration now) {
   for (Member& member : members_) {
     if (member.acked >= last()) continue;
     if (member.sent > member.acked &&
-        now - std::max(member.sent_at, member.owed_since) > kResendAfter) {
+        now - std::max(member.sent_at, member.owed_since) > kResendAfter + TimeForLog()) {
       member.sent = member.acked;
     }
     SendTo(member);
