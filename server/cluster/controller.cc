@@ -45,6 +45,7 @@ void Controller::Start(PlacementMap current) {
   leaving_.clear();
   gone_since_.clear();
   folders_.clear();
+  replaced_in_quiet_.clear();
   orphan_since_.assign(base::kPartitionCount, absl::InfiniteDuration());
   settled_at_ = -absl::InfiniteDuration();
   balanced_version_ = 0;
@@ -59,7 +60,10 @@ void Controller::Start(PlacementMap current) {
   Quiet();
 }
 
-void Controller::Quiet() { quiet_until_ = clock_->BootTime() + options_.quiet; }
+void Controller::Quiet() {
+  quiet_until_ = clock_->BootTime() + options_.quiet;
+  unproven_unknown_ = true;
+}
 
 void Controller::SetNodes(const std::vector<Registration>& nodes) {
   // Of two processes on one data folder, the later one lives.
@@ -76,6 +80,9 @@ void Controller::SetNodes(const std::vector<Registration>& nodes) {
     living_[incarnation] = node;
     if (!folder.empty()) folders_[incarnation] = folder;
   }
+  if (!std::exchange(unproven_unknown_, false)) return;
+  unproven_.clear();
+  for (const auto& [incarnation, node] : living_) unproven_.insert(incarnation);
 }
 
 void Controller::Ask(const internal::v1::AskControllerRequest& request) {
@@ -120,6 +127,7 @@ void Controller::Committed(PlacementMap map) {
   std::erase_if(gone_since_, [&](const auto& gone) { return forgotten(gone.first); });
   std::erase_if(folders_, [&](const auto& folder) { return forgotten(folder.first); });
   std::erase_if(leaving_, forgotten);
+  if (clock_->BootTime() >= quiet_until_) replaced_in_quiet_.clear();
 }
 
 std::optional<PlacementMap> Controller::FirstMap() {
@@ -180,6 +188,7 @@ void Controller::Join(PlacementMap& map) {
   for (const base::Incarnation node : replaced) {
     base::LogInfo(absl::StrCat("controller: ", Label(*Find(map, node)), " was replaced"));
     gone_since_.try_emplace(node, clock_->BootTime());
+    if (clock_->BootTime() < quiet_until_) replaced_in_quiet_.insert(node);
   }
   MarkAllDead(map, replaced);
 }
@@ -204,7 +213,7 @@ void Controller::MarkAllDead(PlacementMap& map, const std::vector<base::Incarnat
     const bool stopped = leaving_.contains(node);
     // Who may not step in is taken for dead meanwhile.
     for (ring::Member& member : map.members) {
-      const bool steps_in = IsLiving(member.incarnation) &&
+      const bool steps_in = MayStepIn(member.incarnation) &&
                             !(stopped && states[member.incarnation] == MemberState::kLeaving);
       member.state = steps_in ? states[member.incarnation] : MemberState::kDown;
     }
@@ -223,7 +232,7 @@ void Controller::MarkAllDead(PlacementMap& map, const std::vector<base::Incarnat
 void Controller::DeclareDeaths(PlacementMap& map) {
   const absl::Duration now = clock_->BootTime();
   if (now < quiet_until_) return;
-  std::vector<base::Incarnation> dead;
+  std::vector<base::Incarnation> dead(replaced_in_quiet_.begin(), replaced_in_quiet_.end());
   for (const ring::Member& member : map.members) {
     if (member.state == MemberState::kDown || IsLiving(member.incarnation)) continue;
     base::LogWarning(absl::StrCat("controller: ", Label(member), " is gone"));
@@ -300,7 +309,7 @@ bool Controller::SeatLivingMember(PlacementMap& map, Placement& placement) const
   const ring::Member* best = nullptr;
   for (const base::Incarnation node : placement.isr) {
     const ring::Member* member = Find(map, node);
-    if (member == nullptr || !IsLiving(node)) continue;
+    if (member == nullptr || !MayStepIn(node)) continue;
     living.push_back(node);
     if (best == nullptr && MayLead(*member)) best = member;
   }
@@ -347,6 +356,10 @@ void Controller::SeatOrphans(PlacementMap& map) {
       continue;
     }
     orphan_since_[p] = std::min(orphan_since_[p], now);
+    const bool waits =
+        std::any_of(placement.isr.begin(), placement.isr.end(),
+                    [this](base::Incarnation node) { return IsLiving(node) && !MayStepIn(node); });
+    if (waits) continue;
     size_t back = 0;
     bool last_primary_back = false;
     std::optional<base::Incarnation> heir;

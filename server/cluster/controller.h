@@ -10,7 +10,8 @@
 //
 // An ISR shrinks by a death only where somebody is registered who holds the partition and, if the
 // dead one was stopped, is not being stopped too. Otherwise it stays whole: the disk of any one of
-// its members will do, and who is not registered may be dead as well.
+// its members will do, and who is not registered may be dead as well. So may be, for a while, who
+// was registered when Start or Quiet came: the lease of a process that ended meanwhile runs on.
 //
 // Thread safety: none; one thread.
 #pragma once
@@ -94,6 +95,10 @@ class Controller {
 
  private:
   bool IsLiving(base::Incarnation node) const { return living_.contains(node); }
+  // Living, and not by the word of a lease alone that the outage may have prolonged.
+  bool MayStepIn(base::Incarnation node) const {
+    return IsLiving(node) && (clock_->BootTime() >= quiet_until_ || !unproven_.contains(node));
+  }
   std::optional<ring::PlacementMap> FirstMap();
   void Join(ring::PlacementMap& map);
   void MarkAllDead(ring::PlacementMap& map, const std::vector<base::Incarnation>& dead) const;
@@ -118,6 +123,11 @@ class Controller {
   ring::PlacementMap current_;
   absl::Duration quiet_until_;
   std::map<base::Incarnation, Registration> living_;
+  // Those that were registered already when Start or Quiet came; the next SetNodes says who.
+  std::set<base::Incarnation> unproven_;
+  bool unproven_unknown_ = true;
+  // Replaced while it was quiet: looked at again, together with the deaths, when that is over.
+  std::set<base::Incarnation> replaced_in_quiet_;
   // Incarnation of each data folder that was seen, so that its successor ends it.
   std::map<base::Incarnation, std::string> folders_;
   std::vector<internal::v1::AskControllerRequest> requests_;

@@ -129,7 +129,6 @@ TEST(Controller, ARestartMovesNothing) {
 TEST(Controller, TheSameDataFolderUnderANewIncarnationEndsTheOldOneAtOnce) {
   World world(ThreeNodes());
   FormThree(world);
-  world.controller().Quiet();  // no matter
   world.Up("n2", {.incarnation = 202, .previous = 102, .revision = 9});
   ASSERT_TRUE(world.Step());
   EXPECT_EQ(world.Primaries(Node(102)), 0);
@@ -137,10 +136,49 @@ TEST(Controller, TheSameDataFolderUnderANewIncarnationEndsTheOldOneAtOnce) {
   EXPECT_GT(world.Learners(), 0) << "and learns at once";
 }
 
+// The other copy may be on a node that died with it, and whose lease the coordinator has prolonged.
+TEST(Controller, WhoWasRegisteredBeforeItWasQuietInheritsNothingUntilThatIsOver) {
+  World world(ThreeNodes());
+  FormThree(world);
+  const size_t led = world.Partition(Node(102), Node(101));
+  const size_t backed = world.Partition(Node(101), Node(102));
+  world.controller().Quiet();
+  world.Up("n2", {.incarnation = 202, .previous = 102, .revision = 9});
+  ASSERT_TRUE(world.Step());
+  EXPECT_EQ(world.at(led).primary, Node(0));
+  EXPECT_EQ(world.at(led).isr.size(), 2u);
+  EXPECT_EQ(world.at(backed).primary, Node(101)) << "it goes on serving, if it lives";
+  EXPECT_EQ(world.at(backed).isr.size(), 2u);
+  world.Pass(absl::Seconds(3));
+  ASSERT_TRUE(world.Step());
+  for (const size_t partition : {led, backed}) {
+    EXPECT_EQ(world.at(partition).primary, Node(101));
+    EXPECT_EQ(world.at(partition).isr.size(), 1u);
+  }
+}
+
+TEST(Controller, AnIsrThatWasLostWholeIsKeptWholeThoughALeaseRanOn) {
+  World world(ThreeNodes());
+  FormThree(world);
+  const size_t partition = world.Partition(Node(101), Node(102));
+  world.controller().Quiet();
+  world.Up("n2", {.incarnation = 202, .previous = 102, .disk_copies = true, .revision = 9});
+  ASSERT_TRUE(world.Step());
+  world.Gone("n1");
+  world.Pass(absl::Seconds(3));
+  ASSERT_TRUE(world.Step());
+  EXPECT_EQ(world.at(partition).primary, Node(0));
+  EXPECT_EQ(world.at(partition).isr.size(), 2u);
+  // n1 comes back without its disk: n2's has it all.
+  world.Up("n1", {.incarnation = 201, .uuid = "another", .revision = 10});
+  ASSERT_TRUE(world.Step());
+  EXPECT_EQ(world.at(partition).primary, Node(202));
+  EXPECT_EQ(world.controller().resets(), 0u);
+}
+
 TEST(Controller, TheSameDataFolderUnderAnotherNameEndsTheOldOneAtOnce) {
   World world(ThreeNodes());
   FormThree(world);
-  world.controller().Quiet();  // no matter
   world.Up("renamed", {.incarnation = 202, .uuid = "uuid-n2", .revision = 9});
   ASSERT_TRUE(world.Step());
   EXPECT_EQ(world.Primaries(Node(102)), 0) << "though its lease still lives";
