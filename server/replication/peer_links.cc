@@ -133,6 +133,7 @@ class PeerLinks::Link {
   };
 
   void DialLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    stream_.reset();  // it lies in the memory of its context's call
     context_ = std::make_unique<grpc::ClientContext>();
     failed_ = false;
     up_ = false;
