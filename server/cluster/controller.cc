@@ -127,7 +127,7 @@ void Controller::Committed(PlacementMap map) {
   std::erase_if(gone_since_, [&](const auto& gone) { return forgotten(gone.first); });
   std::erase_if(folders_, [&](const auto& folder) { return forgotten(folder.first); });
   std::erase_if(leaving_, forgotten);
-  if (clock_->BootTime() >= quiet_until_) replaced_in_quiet_.clear();
+  if (deaths_declared_) replaced_in_quiet_.clear();
 }
 
 std::optional<PlacementMap> Controller::FirstMap() {
@@ -231,7 +231,8 @@ void Controller::MarkAllDead(PlacementMap& map, const std::vector<base::Incarnat
 
 void Controller::DeclareDeaths(PlacementMap& map) {
   const absl::Duration now = clock_->BootTime();
-  if (now < quiet_until_) return;
+  deaths_declared_ = now >= quiet_until_;
+  if (!deaths_declared_) return;
   std::vector<base::Incarnation> dead(replaced_in_quiet_.begin(), replaced_in_quiet_.end());
   for (const ring::Member& member : map.members) {
     if (member.state == MemberState::kDown || IsLiving(member.incarnation)) continue;

@@ -128,6 +128,7 @@ class Controller {
   bool unproven_unknown_ = true;
   // Replaced while it was quiet: looked at again, together with the deaths, when that is over.
   std::set<base::Incarnation> replaced_in_quiet_;
+  bool deaths_declared_ = false;  // by the last Next
   // Incarnation of each data folder that was seen, so that its successor ends it.
   std::map<base::Incarnation, std::string> folders_;
   std::vector<internal::v1::AskControllerRequest> requests_;
