@@ -28,7 +28,7 @@ class Workers {
   Worker& Mine() {
     thread_local uint64_t of_run = 0;
     thread_local Worker* mine = nullptr;
-    if (of_run != id_) {
+    if (of_run != id_ || mine == nullptr) {
       base::MutexLock lock(mu_);
       all_.push_back(std::make_unique<Worker>(run_, all_.size()));
       mine = all_.back().get();

@@ -1,5 +1,7 @@
-// Monotonic time as a load measures it: an integer, because a clock is read for each operation.
+// Time as a load measures it: an integer, because a clock is read for each operation.
 #pragma once
+
+#include <time.h>
 
 #include <chrono>
 #include <cstdint>
@@ -13,6 +15,13 @@ inline int64_t NowNanos() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
+}
+
+// CPU time of the calling thread.
+inline int64_t ThreadNanos() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
 // When the measured part of a run begins and ends.

@@ -186,7 +186,7 @@ absl::StatusOr<Measured> PlayWithinGoal(const Flags& flags, uint64_t least_mib,
   LimitSearch search(flags.rss_mib << 20, least_mib);
   Measured best;
   while (!search.done()) {
-    const absl::StatusOr<Measured> measured = play(search.next_mib());
+    absl::StatusOr<Measured> measured = play(search.next_mib());
     if (!measured.ok()) return measured;
     if (search.Tried(measured->rss_bytes)) best = *measured;
   }

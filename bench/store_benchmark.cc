@@ -2,7 +2,6 @@
 //
 // store_benchmark --benchmark_filter=... ; figures in docs/performance.md are medians of one run.
 #include <benchmark/benchmark.h>
-#include <time.h>
 
 #include <array>
 #include <memory>
@@ -13,6 +12,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "base/hash.h"
+#include "bench/nanos.h"
 #include "server/store/store.h"
 
 namespace atoll::store {
@@ -87,12 +87,6 @@ Map& FilledMap() {
   return *map;
 }
 
-uint64_t ThreadNanos() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
-
 // Times look-ups of batches, in CPU time of the thread, and not what it takes to draw the keys:
 // they lie in a message that was just read, hashes and all.
 template <typename FindAll>
@@ -108,9 +102,9 @@ void FindBatches(benchmark::State& state, FindAll find_all) {
       keys[i] = Make(bytes[i]);
     }
     buffer.Reset();
-    const uint64_t begin = ThreadNanos();
+    const int64_t begin = bench::ThreadNanos();
     find_all(keys, buffer, absl::MakeSpan(found));
-    state.SetIterationTime(static_cast<double>(ThreadNanos() - begin) * 1e-9);
+    state.SetIterationTime(static_cast<double>(bench::ThreadNanos() - begin) * 1e-9);
     benchmark::DoNotOptimize(found.data());
   }
   state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kBatch));

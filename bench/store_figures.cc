@@ -3,7 +3,6 @@
 //
 // store_figures [items in millions, default 10] [memory|eviction|drift|expired|share]; one
 // line a figure.
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +17,7 @@
 
 #include "absl/strings/str_format.h"
 #include "base/hash.h"
+#include "bench/nanos.h"
 #include "server/store/store.h"
 
 namespace atoll::store {
@@ -36,12 +36,6 @@ uint64_t AnonymousBytes() {
     }
   }
   return 0;
-}
-
-uint64_t ThreadNanos() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
 class Bench {
@@ -71,9 +65,9 @@ class Bench {
     meta.version = base::Version(++version_);
     meta.expiry = expiry;
     const Key key = KeyOf(n, ns);
-    const uint64_t begin = ThreadNanos();
+    const int64_t begin = bench::ThreadNanos();
     store_->Put(key, meta, absl::MakeConstSpan(&value, 1));
-    return ThreadNanos() - begin;
+    return static_cast<uint64_t>(bench::ThreadNanos() - begin);
   }
   bool Get(uint64_t n, base::NamespaceId ns = kNamespace) {
     buffer_.Reset();

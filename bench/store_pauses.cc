@@ -10,7 +10,6 @@
 // taken off its core meanwhile, that run does not count. Runs that measure locks measure no
 // operations.
 #include <sys/resource.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -27,6 +26,7 @@
 #include "absl/strings/str_format.h"
 #include "base/hash.h"
 #include "base/lock_observer.h"
+#include "bench/nanos.h"
 #include "server/store/store.h"
 
 #ifndef ATOLL_OBSERVE_LOCKS
@@ -37,12 +37,6 @@ namespace atoll::store {
 namespace {
 
 constexpr base::NamespaceId kNamespace{1};
-
-uint64_t ThreadNanos() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
 
 // What took longer than `floor_nanos`, by its number, and how long at least over the runs.
 class Longest {
@@ -162,9 +156,9 @@ class Run {
   template <typename Operation>
   void Timed(Longest& longest, Operation operation) {
     if (locks_) return operation();
-    const uint64_t begin = ThreadNanos();
+    const int64_t begin = bench::ThreadNanos();
     operation();
-    longest.Add(ThreadNanos() - begin);
+    longest.Add(static_cast<uint64_t>(bench::ThreadNanos() - begin));
   }
   Key KeyOf(uint64_t n) {
     std::snprintf(key_, sizeof(key_), "key-%020llu", static_cast<unsigned long long>(n));

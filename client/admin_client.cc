@@ -163,7 +163,7 @@ namespace {
 // A question to one node, under way beside others.
 class StatsQuestion final : public rpc::Tag {
  public:
-  StatsQuestion(std::shared_ptr<grpc::Channel> channel, absl::Duration deadline,
+  StatsQuestion(const std::shared_ptr<grpc::Channel>& channel, absl::Duration deadline,
                 grpc::CompletionQueue* queue)
       : stub_(v1::AdminService::NewStub(channel)) {
     SetDeadline(context_, deadline);

@@ -211,7 +211,7 @@ LinkPtr Transfers::Choose(base::PartitionId partition, const std::string& failed
 
 template <typename Job>
 bool Transfers::Again(const std::shared_ptr<Job>& job, const absl::Status& status,
-                      void (Transfers::*attempt)(std::shared_ptr<Job>)) {
+                      void (Transfers::*attempt)(const std::shared_ptr<Job>&)) {
   // As the dispatcher does: a primary that is on its way is waited for.
   const bool waits = base::HasReason(status, base::reason::kNoPrimary);
   if (waits) {
@@ -235,10 +235,10 @@ void Transfers::Get(v1::GetRequest request, uint64_t size, base::PartitionId par
   job->partition = partition;
   job->deadline = deadline;
   job->done = std::move(done);
-  TryGet(std::move(job));
+  TryGet(job);
 }
 
-void Transfers::TryGet(std::shared_ptr<GetJob> job) {
+void Transfers::TryGet(const std::shared_ptr<GetJob>& job) {
   LinkPtr link = Choose(job->partition, job->failed_at);
   if (link == nullptr) {
     job->done(absl::CancelledError("the client is closed"));
@@ -273,10 +273,10 @@ void Transfers::Set(v1::SetRequest request, std::shared_ptr<const std::string> v
   job->partition = partition;
   job->deadline = deadline;
   job->done = std::move(done);
-  TrySet(std::move(job));
+  TrySet(job);
 }
 
-void Transfers::TrySet(std::shared_ptr<SetJob> job) {
+void Transfers::TrySet(const std::shared_ptr<SetJob>& job) {
   LinkPtr link = Choose(job->partition, job->failed_at);
   if (link == nullptr) {
     job->done(absl::CancelledError("the client is closed"));
@@ -310,7 +310,7 @@ void Transfers::TrySet(std::shared_ptr<SetJob> job) {
 }
 
 template <typename Request, typename Response>
-void Transfers::TryUnary(std::shared_ptr<UnaryJob<Request, Response>> job) {
+void Transfers::TryUnary(const std::shared_ptr<UnaryJob<Request, Response>>& job) {
   LinkPtr link = dispatcher_->closed() ? nullptr : dispatcher_->nodes().AnyLink(job->failed_at);
   if (link == nullptr) {
     job->done(absl::CancelledError("the client is closed"), Response());
@@ -348,7 +348,7 @@ void Transfers::Scan(v1::ScanRequest request, absl::Duration deadline, Done<Scan
       done(std::move(status));
     }
   };
-  TryUnary(std::move(job));
+  TryUnary(job);
 }
 
 void Transfers::Flush(v1::FlushRequest request, absl::Duration deadline,
@@ -357,10 +357,10 @@ void Transfers::Flush(v1::FlushRequest request, absl::Duration deadline,
   job->prepare = &v1::CacheService::Stub::PrepareAsyncFlush;
   job->request = std::move(request);
   job->deadline = deadline;
-  job->done = [done = std::move(done)](absl::Status status, v1::FlushResponse) mutable {
+  job->done = [done = std::move(done)](absl::Status status, const v1::FlushResponse&) mutable {
     done(std::move(status));
   };
-  TryUnary(std::move(job));
+  TryUnary(job);
 }
 
 }  // namespace atoll::client

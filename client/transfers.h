@@ -63,14 +63,14 @@ class Transfers {
 
   // The owner's link, or another after a failure; nullptr when closed.
   LinkPtr Choose(base::PartitionId partition, const std::string& failed_at);
-  void TryGet(std::shared_ptr<GetJob> job);
-  void TrySet(std::shared_ptr<SetJob> job);
+  void TryGet(const std::shared_ptr<GetJob>& job);
+  void TrySet(const std::shared_ptr<SetJob>& job);
   template <typename Request, typename Response>
-  void TryUnary(std::shared_ptr<UnaryJob<Request, Response>> job);
+  void TryUnary(const std::shared_ptr<UnaryJob<Request, Response>>& job);
   // Spends a retry if one is left, and pauses. False: the job is over.
   template <typename Job>
   bool Again(const std::shared_ptr<Job>& job, const absl::Status& status,
-             void (Transfers::*attempt)(std::shared_ptr<Job>));
+             void (Transfers::*attempt)(const std::shared_ptr<Job>&));
 
   Dispatcher* const dispatcher_;
   base::Mutex mu_;

@@ -298,7 +298,9 @@ void NodeImpl::MakeMembership(const internal::v1::ClusterConfig& config) {
           {copy.partition, copy.epoch, copy.history, copy.reset_epoch});
     }
   }
-  peer_caller_ = cluster::MakeGrpcPeerCaller(peer_credentials_, ForPeers());
+  // Without: a call to itself, while it is not in office yet, would be one on a queue that nobody
+  // polls the network for.
+  if (!options_.etcd.empty()) peer_caller_ = cluster::MakeGrpcPeerCaller(peer_credentials_);
   membership_ =
       cluster::Membership::Create(membership, coordinator_.get(), peer_caller_.get(), &Clock());
 }

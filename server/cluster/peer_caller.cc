@@ -81,10 +81,10 @@ class Call final : public rpc::Tag {
 
 class GrpcPeerCaller final : public PeerCaller {
  public:
-  GrpcPeerCaller(std::shared_ptr<grpc::ChannelCredentials> credentials, rpc::Network network)
+  explicit GrpcPeerCaller(std::shared_ptr<grpc::ChannelCredentials> credentials)
       : credentials_(credentials != nullptr ? std::move(credentials)
                                             : grpc::InsecureChannelCredentials()),
-        poller_("ask-controller", network) {
+        poller_("ask-controller") {
     poller_.Start();
   }
   ~GrpcPeerCaller() override { Stop(); }
@@ -136,8 +136,8 @@ class GrpcPeerCaller final : public PeerCaller {
 }  // namespace
 
 std::unique_ptr<PeerCaller> MakeGrpcPeerCaller(
-    std::shared_ptr<grpc::ChannelCredentials> credentials, rpc::Network network) {
-  return std::make_unique<GrpcPeerCaller>(std::move(credentials), network);
+    std::shared_ptr<grpc::ChannelCredentials> credentials) {
+  return std::make_unique<GrpcPeerCaller>(std::move(credentials));
 }
 
 }  // namespace atoll::cluster

@@ -8,7 +8,6 @@
 #include <string>
 
 #include "absl/time/time.h"
-#include "rpc/completion_queue.h"
 #include "server/cluster/cluster_view.h"
 
 namespace grpc {
@@ -30,7 +29,6 @@ class PeerCaller {
 // Over gRPC, with a channel for each address and a poller of its own. Credentials of nullptr:
 // without TLS.
 std::unique_ptr<PeerCaller> MakeGrpcPeerCaller(
-    std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr,
-    rpc::Network network = rpc::Network::kPolled);
+    std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr);
 
 }  // namespace atoll::cluster

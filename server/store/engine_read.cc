@@ -7,7 +7,7 @@
 namespace atoll::store {
 namespace {
 
-// No lock is held for over 20 us.
+// No lock is to be held for over 20 us.
 constexpr uint64_t kScannedBytesUnderLock = 64 << 10;
 
 // Copies small values into a ReadBuffer.

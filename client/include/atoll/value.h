@@ -44,7 +44,7 @@ class Value {
       : owner_(std::move(owner)), view_(bytes) {}
 
   /// Of `size` bytes.
-  Value(std::shared_ptr<ValuePieces> pieces, size_t size)
+  Value(const std::shared_ptr<ValuePieces>& pieces, size_t size)
       : owner_(pieces), view_(nullptr, size), pieces_(pieces.get()) {}
 
   /// Valid while this value, or a copy of it, lives. The first call on one that lies in pieces puts
