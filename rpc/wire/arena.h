@@ -30,10 +30,15 @@ class Arena {
   template <typename T>
   T* Array(size_t count) {
     static_assert(std::is_trivially_destructible_v<T> && alignof(T) <= 8);
-    const size_t pad = (8 - reinterpret_cast<uintptr_t>(next_) % 8) % 8;
-    // A block begins aligned, so that the padding of a new one is not needed.
-    if (left_ < pad + count * sizeof(T)) return reinterpret_cast<T*>(Bytes(count * sizeof(T)));
-    return reinterpret_cast<T*>(Bytes(pad + count * sizeof(T)) + pad);
+    const size_t size = count * sizeof(T);
+    size_t pad = (8 - reinterpret_cast<uintptr_t>(next_) % 8) % 8;
+    // Not left to Bytes(): what has room for the array but not for its padding would be taken
+    // unaligned.
+    if (left_ < pad + size) {
+      AddBlock(size);  // begins aligned
+      pad = 0;
+    }
+    return reinterpret_cast<T*>(Bytes(pad + size) + pad);
   }
 
   // Ends all that was taken. Keeps one block, so that a message like the last needs no memory.
