@@ -73,6 +73,7 @@ void EncodeEntry(base::PartitionId partition, const Placement& placement, const 
   for (const base::Incarnation seat : placement.learners) out->add_learners(PlaceOf(places, seat));
   out->set_history(placement.history);
   out->set_reset_epoch(placement.reset_epoch);
+  out->set_revived_from(placement.revived_from.value());
 }
 
 // Everything but the partitions.
@@ -155,6 +156,7 @@ absl::StatusOr<Placement> DecodeEntry(const v1::PartitionPlacement& message,
   }
   placement.history = message.history();
   placement.reset_epoch = message.reset_epoch();
+  placement.revived_from = base::Incarnation(message.revived_from());
   return placement;
 }
 

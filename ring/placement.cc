@@ -47,6 +47,7 @@ bool BeginAnew(Placement& placement, const SeatPlan& plan, uint32_t partition,
   if (seats.empty()) return false;
   placement.isr = seats;
   placement.learners.clear();
+  placement.revived_from = {};
   ++placement.isr_version;
   const base::Incarnation primary = counter.Choose(seats);
   counter.Move(placement.primary, primary);
@@ -264,7 +265,7 @@ PlacementMap Rebalance(PlacementMap map, const RebalanceOptions& options) {
 }
 
 void Revive(PlacementMap& map, base::PartitionId partition, base::Incarnation node,
-            uint64_t history) {
+            base::Incarnation left_by, uint64_t history) {
   Placement& placement = map.partitions[partition.value()];
   placement.isr = {node};
   placement.learners.clear();
@@ -272,6 +273,7 @@ void Revive(PlacementMap& map, base::PartitionId partition, base::Incarnation no
   placement.primary = {};
   SetPrimary(placement, node);
   placement.history = history;
+  placement.revived_from = left_by;
 }
 
 void Reset(PlacementMap& map, const std::vector<base::PartitionId>& partitions,

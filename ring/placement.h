@@ -66,9 +66,9 @@ PlacementMap MarkDead(PlacementMap map, base::Incarnation dead);
 PlacementMap Rebalance(PlacementMap map, const RebalanceOptions& options = {});
 
 // R9: seats a restarted node as the only in-sync copy and primary, with a new epoch and history.
-// `node` is a member.
+// `node` is a member; `left_by` is the process that left the copy on its disk.
 void Revive(PlacementMap& map, base::PartitionId partition, base::Incarnation node,
-            uint64_t history);
+            base::Incarnation left_by, uint64_t history);
 
 // Gives up what was left of partitions that nobody can revive: they begin again, empty, on the
 // nodes that should hold them, with a new history and reset_epoch + 1. Histories derive from

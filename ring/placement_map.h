@@ -55,6 +55,10 @@ struct Placement {
   Seats learners;
   uint64_t history = 0;
   uint32_t reset_epoch = 0;
+  // Since Revive, until another copy is in sync: the process that left the copy on disk. For as
+  // long as the node that was seated has not read it, it is worth as much as when the node was
+  // seated.
+  base::Incarnation revived_from;
 
   bool InIsr(base::Incarnation node) const;
   bool IsLearner(base::Incarnation node) const;

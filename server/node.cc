@@ -136,7 +136,7 @@ class NodeImpl final : public Node {
   absl::Status ListenOn(const ListenerOptions& options);
   absl::Status ListenForAdmin(const ListenerOptions& options);
   absl::Status Join();
-  // Drops copies on disk that no ISR names any more: they can never be revived.
+  // Drops copies on disk that no placement names any more: they can never be revived.
   void ForgetVoidCopies();
   // Whether requests are answered: for health and /readyz.
   absl::Status Ready() const;
@@ -531,7 +531,10 @@ void NodeImpl::ForgetVoidCopies() {
   const cluster::MapPtr map = membership_ == nullptr ? nullptr : membership_->map();
   if (map == nullptr || map->partitions.empty()) return;
   for (const warm::DiskCopy& copy : warm_->Unclaimed()) {
-    if (!map->at(copy.partition).InIsr(copy.left_by)) warm_->Drop(copy.partition);
+    const ring::Placement& placement = map->at(copy.partition);
+    if (!placement.InIsr(copy.left_by) && placement.revived_from != copy.left_by) {
+      warm_->Drop(copy.partition);
+    }
   }
 }
 

@@ -298,6 +298,7 @@ void Controller::ApplyIsrChange(base::Incarnation from, const internal::v1::IsrC
     placement.learners.erase(std::remove(placement.learners.begin(), placement.learners.end(), add),
                              placement.learners.end());
     placement.isr.push_back(add);
+    placement.revived_from = {};
     carried_out = true;
   }
   if (carried_out) ++placement.isr_version;
@@ -364,6 +365,7 @@ void Controller::SeatOrphans(PlacementMap& map) {
     size_t back = 0;
     bool last_primary_back = false;
     std::optional<base::Incarnation> heir;
+    base::Incarnation left_by;
     for (size_t i = 0; i < placement.isr.size(); ++i) {
       const base::Incarnation node = placement.isr[i];
       auto [known, is_new] = successors.try_emplace(node);
@@ -372,14 +374,22 @@ void Controller::SeatOrphans(PlacementMap& map) {
       if (!successor) continue;
       ++back;
       last_primary_back |= i == 0;
-      if (!heir && HasDiskCopy(living_.at(*successor).descriptor, node,
-                               base::PartitionId(static_cast<uint16_t>(p)))) {
-        heir = successor;
+      if (heir) continue;
+      // A node that was seated to revive the partition, and has gone without having read the copy,
+      // left it to its successor as it was.
+      for (const base::Incarnation process : {node, placement.revived_from}) {
+        if (process != base::Incarnation() &&
+            HasDiskCopy(living_.at(*successor).descriptor, process,
+                        base::PartitionId(static_cast<uint16_t>(p)))) {
+          heir = successor;
+          left_by = process;
+          break;
+        }
       }
     }
     if (heir && (last_primary_back || back == placement.isr.size() ||
                  now - orphan_since_[p] >= options_.revive_wait)) {
-      ring::Revive(map, base::PartitionId(static_cast<uint16_t>(p)), *heir, Random());
+      ring::Revive(map, base::PartitionId(static_cast<uint16_t>(p)), *heir, left_by, Random());
       ++revived;
     } else if (!heir && back == placement.isr.size()) {
       lost.push_back(base::PartitionId(static_cast<uint16_t>(p)));

@@ -43,6 +43,7 @@ v1::PartitionPlacement EntryOf(const ring::PlacementMap& map, base::PartitionId 
   for (const base::Incarnation node : placement.learners) entry.add_learners(place(node));
   entry.set_history(placement.history);
   entry.set_reset_epoch(placement.reset_epoch);
+  entry.set_revived_from(placement.revived_from.value());
   return entry;
 }
 

@@ -41,6 +41,7 @@ PlacementMap MakeMap(std::mt19937_64& random) {
     if (random() % 4 == 0) placement.learners = {map.members[(first + 2) % 5].incarnation};
     placement.history = random();
     placement.reset_epoch = static_cast<uint32_t>(random() % 3);
+    if (random() % 4 == 0) placement.revived_from = base::Incarnation(random());
   }
   return map;
 }

@@ -142,11 +142,12 @@ TEST(MarkDead, WhereNobodyLivesTheIsrStaysForRevival) {
   EXPECT_FALSE(cluster.map().partitions[9].InIsr(back));
   PlacementMap map = cluster.map();
   const Placement old = map.partitions[9];
-  Revive(map, PartitionId(9), back, 4711);
+  Revive(map, PartitionId(9), back, last, 4711);
   EXPECT_EQ(map.partitions[9].primary, back);
   EXPECT_EQ(map.partitions[9].epoch.value(), old.epoch.value() + 1);
   EXPECT_EQ(map.partitions[9].isr_version, old.isr_version + 1);
   EXPECT_EQ(map.partitions[9].history, 4711u);
+  EXPECT_EQ(map.partitions[9].revived_from, last);
   EXPECT_EQ(map.partitions[9].reset_epoch, old.reset_epoch);
 }
 

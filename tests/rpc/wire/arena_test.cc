@@ -10,9 +10,11 @@ namespace {
 
 bool Aligned(const void* place) { return reinterpret_cast<uintptr_t>(place) % 8 == 0; }
 
-// Every way for a block to end: room for the array and its padding, for the array alone, for neither.
+// Every way for a block to end: room for the array and its padding, for the array alone, for
+// neither.
 TEST(Arena, AnArrayIsAlignedWhateverWasTakenBeforeIt) {
-  constexpr size_t kBlock = 2001;  // kept from a message whose last piece was as long: it ends unaligned
+  constexpr size_t kBlock =
+      2001;  // kept from a message whose last piece was as long: it ends unaligned
   constexpr size_t kCount = 4;
   for (size_t before = 0; before <= kBlock; ++before) {
     Arena arena;

@@ -132,6 +132,62 @@ TEST(Controller, R9SeatsRestartedNodesByTheirDisks) {
   }
 }
 
+// Seated to revive what 101 left, 201 is gone before it has read it: whoever has its disk next has
+// 101's copy still, or one of 201's own if that has read it, or none.
+TEST(Controller, WhoWasSeatedInVainLeavesTheCopyToItsSuccessor) {
+  struct Case {
+    const char* name;
+    NodeState back;
+    uint64_t revived_from;  // 0: nothing is left, and the partition is reset
+  };
+  const std::vector<Case> cases = {
+      {"it had not read it",
+       {.incarnation = 301, .previous = 201, .disk_copies = true, .left_by = 101},
+       101},
+      {"it had", {.incarnation = 301, .previous = 201, .disk_copies = true}, 201},
+      {"it crashed", {.incarnation = 301, .previous = 201}, 0},
+      {"what is there is somebody else's",
+       {.incarnation = 301, .previous = 201, .disk_copies = true, .left_by = 102},
+       0},
+  };
+  for (const Case& test : cases) {
+    SCOPED_TRACE(test.name);
+    World world(ThreeNodes());
+    FormThree(world);
+    const size_t p = world.Partition(Node(101), Node(102));
+    world.GoneTogether({"n1", "n2", "n3"});
+    ASSERT_TRUE(world.Step());
+    world.Up("n1", {.incarnation = 201, .previous = 101, .disk_copies = true});
+    ASSERT_TRUE(world.Step());
+    ASSERT_EQ(world.at(p).primary, Node(201));
+    ASSERT_EQ(world.at(p).revived_from, Node(101));
+    world.Gone("n1");
+    ASSERT_TRUE(world.Step());
+    world.Up("n1", test.back);
+    ASSERT_TRUE(world.Step());
+    EXPECT_EQ(world.at(p).primary, Node(301));
+    EXPECT_EQ(world.at(p).revived_from, Node(test.revived_from));
+    EXPECT_EQ(world.at(p).reset_epoch, test.revived_from == 0 ? 1u : 0u);
+  }
+}
+
+// Once another copy is in sync, the disk that the partition was revived from is of no use.
+TEST(Controller, WhatWasRevivedIsForgottenWhenASecondCopyIsInSync) {
+  World world(ThreeNodes());
+  FormThree(world);
+  const size_t p = world.Partition(Node(101), Node(102));
+  world.GoneTogether({"n1", "n2", "n3"});
+  ASSERT_TRUE(world.Step());
+  world.Up("n1", {.incarnation = 201, .previous = 101, .disk_copies = true});
+  ASSERT_TRUE(world.Step());
+  ASSERT_EQ(world.at(p).revived_from, Node(101));
+  world.Up("n2", {.incarnation = 202, .previous = 102});
+  world.Up("n3", {.incarnation = 203, .previous = 103});
+  world.Settle();
+  ASSERT_EQ(world.at(p).isr.size(), 2u);
+  EXPECT_EQ(world.at(p).revived_from, Node(0));
+}
+
 TEST(Controller, APartitionIsResetOnlyWhenEveryLastMemberIsBackInRuins) {
   for (const bool same_disks : {true, false}) {
     SCOPED_TRACE(same_disks);
