@@ -9,6 +9,8 @@ namespace {
 
 // No lock is to be held for over 20 us.
 constexpr uint64_t kScannedBytesUnderLock = 64 << 10;
+// For a page, some 500 slots: that bounds the time where a filter leaves most out.
+constexpr uint32_t kScannedParts = 2 * Index::kPartsOfExtent;
 
 // Copies small values into a ReadBuffer.
 auto Into(ReadBuffer& buffer) {
@@ -130,8 +132,7 @@ ScanChunk Engine::Scan(base::PartitionId partition, uint64_t cursor, const ScanO
   const base::CacheSeconds now = tables_->Now();
   uint32_t next = Slot::TagOf(cursor);
   uint64_t bytes = 0;
-  // As much as an extent holds: that bounds the time where a filter leaves most out.
-  for (uint32_t part = 0; part < Index::kPartsOfExtent; ++part) {
+  for (uint32_t part = 0; part < kScannedParts; ++part) {
     base::MutexLock lock(p.mu);
     const bool more = ScanPart(p, options, now, &next, &chunk, &bytes);
     chunk.done = next == 1u << Slot::kTagBits;

@@ -93,38 +93,78 @@ void Index::Erase(Slot* slot) {
   --size_;
 }
 
-Index::Extent* Index::Build(uint32_t at_least, uint32_t depth, const std::vector<Slot>& slots) {
+bool Index::Plan::Fits(uint32_t extent_buckets, uint32_t extent_depth, absl::Span<const Slot> slots,
+                       uint32_t max_probes) {
+  buckets = extent_buckets;
+  depth = extent_depth;
+  std::array<uint32_t, kMaxBuckets> counts{};
+  for (const Slot slot : slots) ++counts[ExtentRef::Home(slot.tag(), buckets, depth)];
+  // What passes the last bucket begins anew at the first, in front of what belongs there: how much
+  // that is takes a round of its own. No more rounds, as there is a place for each.
+  uint32_t end = 0;
+  for (uint32_t i = 0; i < buckets; ++i) end = std::max(end, i * kSlotsPerBucket) + counts[i];
+  const uint32_t places = buckets * kSlotsPerBucket;
+  end = end > places ? end - places : 0;
+  overflowed = 0;
+  for (uint32_t i = 0; i < buckets; ++i) {
+    next[i] = std::max(end, i * kSlotsPerBucket);
+    end = next[i] + counts[i];
+    if (end <= (i + 1) * kSlotsPerBucket || counts[i] == 0) continue;
+    const uint32_t passed = (end - 1) / kSlotsPerBucket - i;
+    if (passed >= max_probes) return false;
+    for (uint32_t at = i; at < i + passed; ++at) overflowed |= uint64_t{1} << at % buckets;
+  }
+  return true;
+}
+
+Index::Extent* Index::Build(const Plan& plan, absl::Span<const Slot> slots) {
+  Extent* const extent = NewExtent(plan.buckets, plan.depth);
+  if (extent == nullptr) return nullptr;
+  extent->overflowed = plan.overflowed;
+  extent->used = static_cast<uint32_t>(slots.size());
+  std::array<uint32_t, kMaxBuckets> next = plan.next;
+  const uint32_t places = plan.buckets * kSlotsPerBucket;
+  for (const Slot slot : slots) {
+    uint32_t at = next[extent->Home(slot.tag())]++;
+    if (at >= places) at -= places;
+    extent->bucket(at / kSlotsPerBucket)->slots[at % kSlotsPerBucket] = slot;
+  }
+  return extent;
+}
+
+Index::Extent* Index::Build(uint32_t at_least, uint32_t depth, absl::Span<const Slot> slots) {
+  Plan plan;
   for (uint32_t buckets = std::max(at_least, 1u); buckets <= kMaxBuckets;
        buckets = std::max(buckets + 1, buckets * 9 / 8)) {
     if (buckets * kSlotsPerBucket <= slots.size()) continue;
-    Extent* const extent = NewExtent(buckets, depth);
-    if (extent == nullptr) return nullptr;
     const bool crowded = slots.size() * 3 < size_t{buckets} * kSlotsPerBucket * 2;
-    const uint32_t probes = crowded ? kMaxBuckets : kUsualProbes;
-    bool all = true;
-    for (const Slot slot : slots) all = all && Place(extent, slot, probes);
-    if (all) return extent;
-    FreeExtent(extent);
+    if (plan.Fits(buckets, depth, slots, crowded ? kMaxBuckets : kUsualProbes)) {
+      return Build(plan, slots);
+    }
   }
   return nullptr;
 }
 
-std::vector<Slot> Index::SlotsOf(const Extent& extent) {
-  std::vector<Slot> slots;
-  slots.reserve(extent.used);
-  for (uint32_t i = 0; i < extent.buckets; ++i) {
+absl::Span<const Slot> Index::SlotsOf(const Extent& extent, Slots* slots) {
+  const uint32_t buckets = extent.buckets;
+  for (uint32_t i = 0; i < buckets; ++i) __builtin_prefetch(extent.bucket(i));
+  size_t count = 0;
+  for (uint32_t i = 0; i < buckets; ++i) {
+    // Without a branch: whether a place is empty cannot be foreseen.
     for (const Slot slot : extent.bucket(i)->slots) {
-      if (!slot.empty()) slots.push_back(slot);
+      (*slots)[count] = slot;
+      count += slot.empty() ? 0 : 1;
     }
   }
-  return slots;
+  return absl::MakeConstSpan(slots->data(), count);
 }
 
 void Index::Rebuild(uint32_t tag) {
   Extent* const old = ExtentOf(tag);
   old->erased = 0;  // if it cannot be rebuilt, not again at once
   const uint32_t buckets = old->used * 9 / 8 / kSlotsPerBucket + 1;
-  Extent* const anew = Build(std::min(buckets, old->buckets), old->depth, SlotsOf(*old));
+  Slots slots;
+  Extent* const anew = Build(std::min(buckets, old->buckets), old->depth, SlotsOf(*old, &slots));
   if (anew == nullptr) return;
   Replace(old, anew, tag);
   FreeExtent(old);
@@ -132,7 +172,8 @@ void Index::Rebuild(uint32_t tag) {
 
 bool Index::Grow(uint32_t tag) {
   Extent* const old = ExtentOf(tag);
-  const std::vector<Slot> slots = SlotsOf(*old);
+  Slots all;
+  const absl::Span<const Slot> slots = SlotsOf(*old, &all);
   if (old->buckets < kMaxBuckets) {
     const uint32_t buckets =
         std::min(std::max(old->buckets + 1, old->buckets * 9 / 8), kMaxBuckets);
@@ -146,25 +187,30 @@ bool Index::Grow(uint32_t tag) {
   return Split(tag, slots);
 }
 
-bool Index::Split(uint32_t tag, const std::vector<Slot>& slots) {
+bool Index::Split(uint32_t tag, absl::Span<const Slot> slots) {
   Extent* const old = ExtentOf(tag);
   if (old->depth >= kMaxDepth) return false;
   const uint32_t depth = old->depth + 1;
   const uint32_t bit = 1u << (Slot::kTagBits - depth);
-  std::array<std::vector<Slot>, 2> halves;
-  for (const Slot slot : slots) halves[(slot.tag() & bit) != 0 ? 1 : 0].push_back(slot);
+  std::array<Slots, 2> halves;
+  std::array<size_t, 2> counts{};
+  for (const Slot slot : slots) {
+    const size_t half = (slot.tag() & bit) != 0 ? 1 : 0;
+    halves[half][counts[half]++] = slot;
+  }
   std::array<Extent*, 2> built{};
-  for (int i = 0; i < 2; ++i) {
-    const size_t count = halves[i].size();
-    built[i] = Build(static_cast<uint32_t>(count * 9 / 8 / kSlotsPerBucket + 1), depth, halves[i]);
+  for (size_t i = 0; i < 2; ++i) {
+    const auto half = absl::MakeConstSpan(halves[i].data(), counts[i]);
+    const size_t buckets = half.size() * 9 / 8 / kSlotsPerBucket + 1;
+    built[i] = Build(static_cast<uint32_t>(buckets), depth, half);
     // All slots in one half, close together: as many buckets as there are, and the longest way.
     if (built[i] == nullptr) {
-      built[i] = NewExtent(kMaxBuckets, depth);
-      if (built[i] == nullptr) {
-        if (i > 0) FreeExtent(built[0]);
-        return false;
-      }
-      for (const Slot slot : halves[i]) Place(built[i], slot, kMaxBuckets);
+      Plan plan;
+      if (plan.Fits(kMaxBuckets, depth, half, kMaxBuckets)) built[i] = Build(plan, half);
+    }
+    if (built[i] == nullptr) {
+      if (i > 0) FreeExtent(built[0]);
+      return false;
     }
   }
   if (depth > Depth()) {

@@ -1,6 +1,6 @@
 // Where the entries of one partition lie: a hash table of 8 B slots that grows a piece at a time.
 //
-// The partition's range of hashes is cut in *extents*, each a block of up to 64 buckets of 64 B; a
+// The partition's range of hashes is cut in *extents*, each a block of up to 32 buckets of 64 B; a
 // full extent grows by an eighth or splits in two, alone, so that no pause grows with the table. A
 // slot holds the 22 bits of the hash below the partition's 12: enough to place it anew without a
 // look at the entry. Buckets are in the order of hashes, so a cursor is a hash. An entry whose
@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
+#include "absl/types/span.h"
 #include "server/store/arena.h"
 #include "server/store/extent_pool.h"
 
@@ -94,18 +95,18 @@ class Index {
   }
 
   // Adds the slots of the tags from `tag` to, not with, the one that it returns, in no order: a
-  // sixteenth of an extent, some 30 slots, so that what is done with them fits under one lock. 1 <<
+  // sixteenth of an extent, some 15 slots, so that what is done with them fits under one lock. 1 <<
   // kTagBits is the end.
   uint32_t SlotsFrom(uint32_t tag, std::vector<Slot*>* slots);
   static constexpr uint32_t kPartsOfExtent = 16;
 
  private:
   static constexpr uint32_t kSlotsPerBucket = 8;
-  // To build anew as many as these hold, twice where the first try fails, takes up to 22 us.
-  static constexpr uint32_t kMaxBuckets = 64;
+  // To split as many as these hold takes some 5 us of the 20 that a lock may be held.
+  static constexpr uint32_t kMaxBuckets = 32;
   static constexpr uint32_t kExtentAlign = 64;
   // Splits end here; a partition then has 15 M entries or so.
-  static constexpr uint32_t kMaxDepth = 15;
+  static constexpr uint32_t kMaxDepth = 16;
   struct alignas(64) Bucket {
     std::array<Slot, kSlotsPerBucket> slots;
     // A bit for each slot of this tag, for each empty one too if that is 0. Without a branch for
@@ -176,15 +177,32 @@ class Index {
   // nullptr if the pool has no room.
   Extent* NewExtent(uint32_t buckets, uint32_t depth);
   void FreeExtent(Extent* extent);
-  static std::vector<Slot> SlotsOf(const Extent& extent);
+  // As many as an extent has places.
+  using Slots = std::array<Slot, size_t{kMaxBuckets} * kSlotsPerBucket>;
+  // Those of the extent, in `slots`.
+  static absl::Span<const Slot> SlotsOf(const Extent& extent, Slots* slots);
   static bool Place(Extent* extent, Slot slot, uint32_t max_probes);
+  // Where slots will lie, found by counting before any is placed: a try that fails costs little.
+  struct Plan {
+    uint32_t buckets = 0;
+    uint32_t depth = 0;
+    uint64_t overflowed = 0;
+    // Of each bucket's slots the first one's place; from the number of places on, from 0 again.
+    std::array<uint32_t, kMaxBuckets> next;
+
+    // Whether each would lie within so many buckets from its own. There is a place for each.
+    bool Fits(uint32_t extent_buckets, uint32_t extent_depth, absl::Span<const Slot> slots,
+              uint32_t max_probes);
+  };
+  // nullptr if the pool has no room.
+  Extent* Build(const Plan& plan, absl::Span<const Slot> slots);
   // One with room for all of `slots`; nullptr if kMaxBuckets are not enough, or the pool has no
   // room.
-  Extent* Build(uint32_t at_least, uint32_t depth, const std::vector<Slot>& slots);
+  Extent* Build(uint32_t at_least, uint32_t depth, absl::Span<const Slot> slots);
   bool Grow(uint32_t tag);
   // Anew, as large as it must be: erased entries leave their `overflowed` behind.
   void Rebuild(uint32_t tag);
-  bool Split(uint32_t tag, const std::vector<Slot>& slots);
+  bool Split(uint32_t tag, absl::Span<const Slot> slots);
   void Replace(Extent* old, Extent* with, uint32_t first_tag);
 
   static constexpr size_t kInlinePlaces = 2;
