@@ -148,7 +148,7 @@ StoreStats Engine::Stats() const {
     base::MutexLock lock(p.mu);
     stats.items += p.index.size();
     stats.live_bytes += p.live_bytes;
-    stats.index_bytes += static_cast<uint64_t>(p.charged_bytes + p.index.extent_bytes());
+    stats.index_bytes += static_cast<uint64_t>(p.charged_bytes + p.index.pool_bytes());
     if (p.memory != nullptr) stats.tombstones += p.memory->tombstones.size();
     stats.hits += p.hits;
     stats.misses += p.misses;

@@ -38,8 +38,7 @@ void Index::Clear() {
     i += size_t{1} << (Depth() - extent->depth);
     FreeExtent(extent);
   }
-  directory_.clear();
-  directory_.shrink_to_fit();
+  directory_.Clear(pool_);
   size_ = 0;
 }
 
@@ -67,7 +66,7 @@ bool Index::Insert(uint64_t hash, Slot slot) {
   if (directory_.empty()) {
     Extent* const first = NewExtent(1, 0);
     if (first == nullptr) return false;
-    directory_.push_back(ExtentRef(first));
+    directory_.Start(ExtentRef(first));
   }
   if (const Extent* extent = ExtentOf(tag); extent->erased > extent->buckets * kSlotsPerBucket) {
     Rebuild(tag);
@@ -213,11 +212,7 @@ bool Index::Split(uint32_t tag, absl::Span<const Slot> slots) {
       return false;
     }
   }
-  if (depth > Depth()) {
-    const size_t places = directory_.size();
-    directory_.resize(places * 2);
-    for (size_t i = places; i-- > 0;) directory_[2 * i] = directory_[2 * i + 1] = directory_[i];
-  }
+  if (depth > Depth()) directory_.Double(pool_);
   const uint32_t first = tag & ~(2 * bit - 1);
   Replace(old, built[0], first);
   Replace(old, built[1], first | bit);

@@ -18,9 +18,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
 #include "server/store/arena.h"
+#include "server/store/directory.h"
 #include "server/store/extent_pool.h"
 
 namespace atoll::store {
@@ -78,14 +78,10 @@ class Index {
   void Clear();
 
   uint64_t size() const { return size_; }
-  // Of extents, in the pool.
-  int64_t extent_bytes() const { return extent_bytes_; }
-  // Of the directory, on the heap.
-  int64_t directory_bytes() const {
-    return directory_.size() <= kInlinePlaces
-               ? 0
-               : static_cast<int64_t>(directory_.capacity() * sizeof(ExtentRef));
-  }
+  // Of extents and the directory, in the pool.
+  int64_t pool_bytes() const { return extent_bytes_ + directory_.pool_bytes(); }
+  // Of a directory that is not there.
+  int64_t heap_bytes() const { return directory_.heap_bytes(); }
   // Asks for the line where a Find of this hash begins, and touches no other than the directory's.
   void PrefetchBucket(uint64_t hash) const {
     const uint32_t tag = Slot::TagOf(hash);
@@ -170,7 +166,7 @@ class Index {
 
   // Which of the directory's places is a tag's.
   uint32_t PlaceOf(uint32_t tag) const { return tag >> (Slot::kTagBits - Depth()); }
-  uint32_t Depth() const { return static_cast<uint32_t>(std::countr_zero(directory_.size())); }
+  uint32_t Depth() const { return directory_.depth(); }
   Extent* ExtentOf(uint32_t tag) const {
     return directory_.empty() ? nullptr : directory_[PlaceOf(tag)].extent();
   }
@@ -205,9 +201,8 @@ class Index {
   bool Split(uint32_t tag, absl::Span<const Slot> slots);
   void Replace(Extent* old, Extent* with, uint32_t first_tag);
 
-  static constexpr size_t kInlinePlaces = 2;
-  // 2^Depth() of them, or none; one extent may fill many places.
-  absl::InlinedVector<ExtentRef, kInlinePlaces> directory_;
+  // One extent may fill many places.
+  Directory<ExtentRef> directory_;
   ExtentPool* pool_ = nullptr;
   uint64_t size_ = 0;
   int64_t extent_bytes_ = 0;

@@ -31,7 +31,7 @@ struct alignas(64) Partition {
   Shard* shard ABSL_GUARDED_BY(mu) = nullptr;  // set when it is first opened
   base::Version committed ABSL_GUARDED_BY(mu);
   std::unique_ptr<Memory> memory ABSL_GUARDED_BY(mu);
-  int64_t charged_bytes ABSL_GUARDED_BY(mu) = 0;  // to the arena: directory and tombstones
+  int64_t charged_bytes ABSL_GUARDED_BY(mu) = 0;  // to the arena: what is on the heap
   uint64_t live_bytes ABSL_GUARDED_BY(mu) = 0;
   uint64_t hits ABSL_GUARDED_BY(mu) = 0;
   uint64_t misses ABSL_GUARDED_BY(mu) = 0;

@@ -160,7 +160,7 @@ void Tables::ForgetCommitted(Partition& p) {
 
 void Tables::Charge(Partition& p) {
   const int64_t bytes =
-      p.index.directory_bytes() + (p.memory == nullptr ? 0 : p.memory->tombstones.bytes());
+      p.index.heap_bytes() + (p.memory == nullptr ? 0 : p.memory->tombstones.bytes());
   if (bytes == p.charged_bytes) return;
   arena->Charge(bytes - p.charged_bytes);
   p.charged_bytes = bytes;

@@ -67,7 +67,7 @@ class Tables {
   void Remember(Partition& p, uint64_t hash, base::Version version)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   void ForgetCommitted(Partition& p) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
-  // After a change of the index's directory or the tombstones: extents lie in segments.
+  // After a change of the index or the tombstones: what of them is on the heap.
   void Charge(Partition& p) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   // Names a warm entry to the sink, once. Not if the queue to it is full.
   void OfferWarm(EntryRef entry, Partition& p) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
