@@ -24,15 +24,14 @@ char* AlignedUp(void* at) {
   return static_cast<char*>(at) + (kHugePageBytes - address % kHugePageBytes) % kHugePageBytes;
 }
 
-// Makes the pages, which hold nothing yet, resident.
+}  // namespace
+
 void Populate(char* at, uint64_t bytes) {
 #ifdef MADV_POPULATE_WRITE
   if (madvise(at, bytes, MADV_POPULATE_WRITE) == 0) return;
 #endif
   for (uint64_t offset = 0; offset < bytes; offset += kPageBytes) at[offset] = 0;
 }
-
-}  // namespace
 
 uint32_t Arena::SegmentBytesFor(uint64_t memory_bytes) {
   return memory_bytes < kSmallMemory ? 64 << 10 : 256 << 10;

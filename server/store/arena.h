@@ -23,6 +23,9 @@ namespace atoll::store {
 using SegmentId = uint32_t;
 inline constexpr SegmentId kNoSegment = ~SegmentId{0};
 
+// Makes pages, which hold nothing yet, resident.
+void Populate(char* at, uint64_t bytes);
+
 class Arena {
  public:
   // RESOURCE_EXHAUSTED if the memory cannot be mapped. `reserved_segments` are for the cleaner.

@@ -16,6 +16,8 @@ constexpr uint64_t kSliceBytes = 100;
 constexpr uint64_t kMostSlices = 64;
 constexpr size_t kSearchedSegments = 64;
 constexpr uint32_t kWarmAgeSeconds = 60;
+// Of a ghost's new table, made resident at once.
+constexpr uint64_t kGhostStepBytes = 32 << 10;
 
 }  // namespace
 
@@ -27,7 +29,9 @@ void Cleaner::Help(uint64_t bytes) {
   for (uint64_t i = 0; i < slices; ++i) {
     if (!mu_.TryLock()) return;
     const bool more = SliceLocked(/*always=*/false);
+    const bool sizing = sizing_.shard != nullptr;
     mu_.Unlock();
+    if (sizing) SizeGhost();
     if (!more) return;
   }
 }
@@ -46,8 +50,11 @@ bool Cleaner::MakeRoom(bool for_pages) {
   }
   while (tables_.arena->Available() == 0 && !(for_pages && tables_.pages->FreePages() > 0)) {
     if (tables_.pages->FreeSome()) continue;
-    base::MutexLock lock(mu_);
-    if (!SliceLocked(/*always=*/true) || fruitless_ > most_fruitless) return false;
+    {
+      base::MutexLock lock(mu_);
+      if (!SliceLocked(/*always=*/true) || fruitless_ > most_fruitless) return false;
+    }
+    SizeGhost();
   }
   return true;
 }
@@ -90,8 +97,8 @@ bool Cleaner::StartEvictionLocked(bool for_room) {
     }
   }
   if (shard == nullptr) return false;
-  SizeGhostLocked(*shard);
   base::MutexLock lock(shard->mu);
+  if (!sizing_now_ && sizing_.shard == nullptr && MayResizeGhost(*shard)) sizing_.shard = shard;
   evict_.patience = static_cast<uint32_t>(shard->SealedCount());
   const Shard::Sealed half_dead = shard->TakeHalfDead();
   if (half_dead.segment != kNoSegment) {
@@ -143,27 +150,53 @@ bool Cleaner::StartCompactionLocked(base::CacheSeconds now) {
   return true;
 }
 
-void Cleaner::SizeGhostLocked(Shard& shard) {
-  GhostTable done;  // destroyed when the shard is not locked any more
+bool Cleaner::MayResizeGhost(Shard& shard) {
+  const uint64_t have = shard.ghost.capacity();
+  return shard.ghost.HasSpent() ||
+         Policy::GhostEntries(shard.items.load(std::memory_order_relaxed), have) != have;
+}
+
+void Cleaner::SizeGhost() {
+  GhostSizing sizing;
+  {
+    base::MutexLock lock(mu_);
+    if (sizing_now_ || sizing_.shard == nullptr) return;
+    sizing_now_ = true;
+    sizing = std::exchange(sizing_, GhostSizing());
+  }
+  const bool more = SizeGhostStep(sizing);
+  base::MutexLock lock(mu_);
+  sizing_now_ = false;
+  if (more) sizing_ = std::move(sizing);
+}
+
+bool Cleaner::SizeGhostStep(GhostSizing& sizing) {
+  Shard& shard = *sizing.shard;
+  GhostTable old;  // destroyed when nothing is locked any more
+  if (sizing.made) {
+    if (sizing.table.PopulateMore(kGhostStepBytes)) return true;
+    {
+      base::MutexLock lock(shard.mu);
+      old = shard.ghost.Resize(std::move(sizing.table));
+    }
+    tables_.arena->Charge(-old.bytes());
+    return false;
+  }
   uint64_t have;
   {
     base::MutexLock lock(shard.mu);
     have = shard.ghost.capacity();
-    done = shard.ghost.TakeSpent();
+    old = shard.ghost.TakeSpent();
   }
-  tables_.arena->Charge(-done.bytes());
+  tables_.arena->Charge(-old.bytes());
   const uint64_t wanted = Policy::GhostEntries(shard.items.load(std::memory_order_relaxed), have);
-  if (wanted == have) return;
+  if (wanted == have) return false;
   const uint64_t room = uint64_t{tables_.arena->Available()} * tables_.arena->segment_bytes();
-  if (wanted > have && (wanted - have) * 5 > room) return;  // when there is room
-  GhostTable table(wanted);
-  tables_.arena->Charge(table.bytes());
-  GhostTable oldest;
-  {
-    base::MutexLock lock(shard.mu);
-    oldest = shard.ghost.Resize(std::move(table));
-  }
-  tables_.arena->Charge(-oldest.bytes());
+  if (wanted > have && (wanted - have) * 5 > room) return false;  // when there is room
+  sizing.table = GhostTable(wanted);
+  sizing.made = true;
+  tables_.arena->Charge(sizing.table.bytes());
+  return true;
 }
 
 void Cleaner::RunLocked(Job& job, bool for_room) {
@@ -311,8 +344,15 @@ Cleaner::Fate Cleaner::CleanLocked(Job& job, SegmentId segment, uint32_t offset,
 bool Cleaner::Maintain() {
   const base::CacheSeconds now = tables_.Now();
   for (int i = 0; i < kMaintainedSlices; ++i) {
-    base::MutexLock lock(mu_);
-    if (!MaintainLocked(now)) return false;
+    bool more;
+    bool sizing;
+    {
+      base::MutexLock lock(mu_);
+      more = MaintainLocked(now);
+      sizing = sizing_.shard != nullptr;
+    }
+    if (sizing) SizeGhost();
+    if (!more && !sizing) return false;
   }
   return true;
 }
@@ -372,6 +412,10 @@ bool Cleaner::WarmPassLocked(base::CacheSeconds now) {
 
 uint64_t Cleaner::GhostBytes() {
   uint64_t bytes = 0;
+  {
+    base::MutexLock lock(mu_);
+    bytes += static_cast<uint64_t>(sizing_.table.bytes());
+  }
   for (Shard& shard : tables_.shards) {
     base::MutexLock lock(shard.mu);
     bytes += static_cast<uint64_t>(shard.ghost.bytes());

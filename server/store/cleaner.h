@@ -52,6 +52,12 @@ class Cleaner {
     uint32_t moved = 0;      // bytes of this source that stay
     uint64_t reclaimed = 0;  // what was dead counts once its segment is free
   };
+  // A ghost on its way to another table.
+  struct GhostSizing {
+    Shard* shard = nullptr;
+    bool made = false;
+    GhostTable table;
+  };
   // What became of an entry.
   enum class Fate : uint8_t { kWasDead, kGone, kStays, kMustStay };
 
@@ -70,7 +76,12 @@ class Cleaner {
   Verdict JudgeLocked(Job& job, const Candidate& candidate, Queue from, uint32_t frequency,
                       uint64_t weight) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool MaintainLocked(base::CacheSeconds now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void SizeGhostLocked(Shard& shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether the shard's ghost is to have another table, or has one to give back.
+  bool MayResizeGhost(Shard& shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard.mu);
+  // A step of what sizing_ wants. It asks the kernel for memory, so nothing is locked meanwhile.
+  void SizeGhost();
+  // Whether there is another.
+  bool SizeGhostStep(GhostSizing& sizing);
   bool WarmPassLocked(base::CacheSeconds now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   Tables& tables_;
@@ -79,6 +90,8 @@ class Cleaner {
   base::Mutex mu_;
   Job evict_ ABSL_GUARDED_BY(mu_);
   Job compact_ ABSL_GUARDED_BY(mu_);
+  GhostSizing sizing_ ABSL_GUARDED_BY(mu_);
+  bool sizing_now_ ABSL_GUARDED_BY(mu_) = false;  // some thread has it out
   // Jobs in a row that gave nothing back.
   uint64_t fruitless_ ABSL_GUARDED_BY(mu_) = 0;
   // Where the searches of Maintain stand, and when they begin anew: not twice in a second.

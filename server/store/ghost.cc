@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "server/store/arena.h"
+
 namespace atoll::store {
 
 GhostTable::GhostTable(uint64_t entries) {
@@ -24,7 +26,16 @@ GhostTable::~GhostTable() {
 GhostTable& GhostTable::operator=(GhostTable&& other) noexcept {
   std::swap(lines_, other.lines_);
   std::swap(count_, other.count_);
+  std::swap(populated_, other.populated_);
   return *this;
+}
+
+bool GhostTable::PopulateMore(uint64_t bytes) {
+  const uint64_t all = count_ * sizeof(Line);
+  bytes = std::min(bytes, all - populated_);
+  if (bytes > 0) Populate(reinterpret_cast<char*>(lines_) + populated_, bytes);
+  populated_ += bytes;
+  return populated_ < all;
 }
 
 void GhostTable::Add(uint64_t hash) {
@@ -53,7 +64,7 @@ GhostTable Ghost::Resize(GhostTable table) {
 }
 
 GhostTable Ghost::TakeSpent() {
-  if (added_ < std::min(now_.capacity(), before_.capacity())) return {};
+  if (!HasSpent()) return {};
   return std::move(before_);
 }
 

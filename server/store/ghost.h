@@ -9,6 +9,7 @@
 // and touches nothing of the ghost: its owner does that outside of the lock.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -19,12 +20,15 @@ namespace atoll::store {
 class GhostTable {
  public:
   GhostTable() = default;
-  // Room for about `entries`, none if that cannot be had. Memory becomes resident as it is used.
+  // Room for about `entries`, none if that cannot be had. Memory becomes resident as it is used, or
+  // populated.
   explicit GhostTable(uint64_t entries);
   ~GhostTable();
   GhostTable(GhostTable&& other) noexcept { *this = std::move(other); }
   GhostTable& operator=(GhostTable&& other) noexcept;
 
+  // Makes so much more of it resident. False when all of it is.
+  bool PopulateMore(uint64_t bytes);
   void Add(uint64_t hash);
   bool Take(uint64_t hash);
 
@@ -49,6 +53,7 @@ class GhostTable {
 
   Line* lines_ = nullptr;  // mapped
   uint64_t count_ = 0;
+  uint64_t populated_ = 0;  // bytes
 };
 
 class Ghost {
@@ -57,6 +62,9 @@ class Ghost {
   [[nodiscard]] GhostTable Resize(GhostTable table);
   // The table before, once it is of no more use; else an empty one.
   [[nodiscard]] GhostTable TakeSpent();
+  bool HasSpent() const {
+    return before_.bytes() > 0 && added_ >= std::min(now_.capacity(), before_.capacity());
+  }
   void Add(uint64_t hash);
   // Whether the hash was there; it is so no longer.
   bool Take(uint64_t hash);

@@ -37,5 +37,17 @@ TEST(Ghost, OneThatGrowsForgetsNothingUntilItHasFilled) {
   EXPECT_TRUE(ghost.Take(HashOf(200'001)));
 }
 
+TEST(Ghost, ATableIsPopulatedInStepsAndStaysEmpty) {
+  constexpr uint64_t kStep = 4096;
+  GhostTable table(10'000);
+  const auto bytes = static_cast<uint64_t>(table.bytes());
+  uint64_t steps = 1;
+  while (table.PopulateMore(kStep)) ++steps;
+  EXPECT_EQ(steps, (bytes + kStep - 1) / kStep);
+  EXPECT_FALSE(table.PopulateMore(kStep));
+  for (uint64_t n = 0; n < 10'000; ++n) EXPECT_FALSE(table.Take(HashOf(n))) << n;
+  EXPECT_FALSE(GhostTable().PopulateMore(kStep));
+}
+
 }  // namespace
 }  // namespace atoll::store
