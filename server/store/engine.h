@@ -3,6 +3,7 @@
 // Thread safety, lifetime: as store.h.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <vector>
@@ -36,6 +37,9 @@ class Engine final : public Store {
   std::vector<FlushMark> Flushes(base::PartitionId partition) override;
   void SetCommitted(base::PartitionId partition, base::Version committed) override;
   void RetainTombstones(base::PartitionId partition, bool retain) override;
+  void NoteWarmed(base::PartitionId partition, bool note) override;
+  void TakeWarmed(size_t most, std::vector<Warmed>* out) override;
+  size_t MarkWarm(absl::Span<const Warmed> warmed) override;
   ScanChunk Scan(base::PartitionId partition, uint64_t cursor, const ScanOptions& options) override;
   void NameNamespace(base::NamespaceId ns, std::string_view name) override;
   void SetShares(absl::Span<const NamespaceShare> shares) override;
@@ -113,6 +117,8 @@ class Engine final : public Store {
   };
   base::Mutex sweeps_mu_;
   std::deque<Sweep> sweeps_ ABSL_GUARDED_BY(sweeps_mu_);
+  // Where taking what became warm begins next, so that no partition is always last.
+  std::atomic<size_t> next_warmed_{0};
 };
 
 }  // namespace atoll::store

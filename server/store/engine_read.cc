@@ -54,7 +54,7 @@ void Engine::FindIn(Partition& p, Slot* slot, const Key& key, const FindOptions&
       Read(entry, !options.metadata_only, place, found);
       if (options.touch) {
         ++p.hits;
-        slot->Touch();
+        tables_->Touch(p, slot, entry, key.hash);
         // Seldom, so that a read does not dirty a line of the entry.
         if (max_idle != 0 && now - entry.last_access() > max_idle / 16) entry.set_last_access(now);
       }
@@ -158,6 +158,7 @@ StoreStats Engine::Stats() const {
   for (const SegmentInfo& segment : tables_->segments) {
     stats.dead_bytes += segment.dead.load(std::memory_order_relaxed);
   }
+  stats.warmed_dropped = tables_->warmed_dropped.load(std::memory_order_relaxed);
   stats.memory_limit_bytes = tables_->options.memory_bytes;
   stats.memory_used_bytes = tables_->arena->UsedBytes();
   stats.pinned_bytes = tables_->pages->pinned_bytes.load(std::memory_order_relaxed);

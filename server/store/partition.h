@@ -5,11 +5,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "base/ids.h"
 #include "base/mutex.h"
 #include "server/store/index.h"
+#include "server/store/store.h"
 #include "server/store/tombstones.h"
 
 namespace atoll::store {
@@ -21,6 +23,7 @@ struct alignas(64) Partition {
   struct Memory {
     Tombstones tombstones;
     absl::flat_hash_map<base::NamespaceId, base::Version> flushes;
+    std::vector<Warmed> warmed;
   };
 
   // A look-up needs the mutex and the head of the index: one line.
@@ -28,6 +31,7 @@ struct alignas(64) Partition {
   Index index ABSL_GUARDED_BY(mu);
   bool open ABSL_GUARDED_BY(mu) = false;
   bool retain_tombstones ABSL_GUARDED_BY(mu) = false;
+  bool note_warmed ABSL_GUARDED_BY(mu) = false;
   Shard* shard ABSL_GUARDED_BY(mu) = nullptr;  // set when it is first opened
   base::Version committed ABSL_GUARDED_BY(mu);
   std::unique_ptr<Memory> memory ABSL_GUARDED_BY(mu);

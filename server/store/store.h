@@ -136,6 +136,12 @@ struct ScanChunk {
   ReadBuffer buffer;
 };
 
+// An entry that was read, the first time since it was written or since eviction last judged it.
+struct Warmed {
+  uint64_t hash = 0;
+  base::Version version;
+};
+
 struct FlushMark {
   base::NamespaceId ns;
   base::Version version;
@@ -162,6 +168,7 @@ struct StoreStats {
   uint64_t misses = 0;
   uint64_t evictions = 0;
   uint64_t expirations = 0;
+  uint64_t warmed_dropped = 0;  // not noted for want of room
   // Copies of values above kInlineValueBytes made by the engine; writing one in counts once.
   uint64_t large_value_copies = 0;
 };
@@ -219,6 +226,16 @@ class Store {
   virtual void SetCommitted(base::PartitionId partition, base::Version committed) = 0;
   // Keeps all tombstones while a learner copies.
   virtual void RetainTombstones(base::PartitionId partition, bool retain) = 0;
+
+  // --- Warmth, told from copy to copy. Lossy: what does not fit is not noted, and counted. ---
+  // From now on what becomes warm is noted, at most kMaxWarmed entries at a time.
+  virtual void NoteWarmed(base::PartitionId partition, bool note) = 0;
+  static constexpr size_t kMaxWarmed = 64;
+  // Appends about `most` of what was noted, those of a partition together, and forgets them.
+  virtual void TakeWarmed(size_t most, std::vector<Warmed>* out) = 0;
+  // Counts as a read of each entry that is held at that version or a later one, and was not read
+  // yet. Returns how many.
+  virtual size_t MarkWarm(absl::Span<const Warmed> warmed) = 0;
 
   // --- Walks ---
   // Starts at cursor 0. Does not count as reads. Expired and flushed entries are left out.

@@ -166,6 +166,19 @@ void Tables::Charge(Partition& p) {
   p.charged_bytes = bytes;
 }
 
+void Tables::NoteWarmed(Partition& p, uint64_t hash, base::Version version) {
+  if (p.memory == nullptr) p.memory = std::make_unique<Partition::Memory>();
+  std::vector<Warmed>& warmed = p.memory->warmed;
+  if (warmed.size() >= Store::kMaxWarmed) {
+    warmed_dropped.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  if (warmed.empty()) {
+    has_warmed[hash >> 58].fetch_or(uint64_t{1} << (hash >> 52 & 63), std::memory_order_relaxed);
+  }
+  warmed.push_back({hash, version});
+}
+
 void Tables::OfferWarm(EntryRef entry, Partition& p) {
   if (!HasSink() || (entry.options() & EntryRef::kWasOffered) != 0) return;
   if (entry.version() > p.committed || !warm_queue.HasRoom()) return;

@@ -4,6 +4,8 @@
 // Thread safety: as each part says. Lock order: cleaner, partition, shard, page pool, arena.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -71,6 +73,12 @@ class Tables {
   void Charge(Partition& p) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   // Names a warm entry to the sink, once. Not if the queue to it is full.
   void OfferWarm(EntryRef entry, Partition& p) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+  // Counts a read of the slot's entry; the first one is noted, if it is wanted.
+  void Touch(Partition& p, Slot* slot, const EntryRef& entry, uint64_t hash)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu) {
+    if (slot->frequency() == 0 && p.note_warmed) NoteWarmed(p, hash, entry.version());
+    slot->Touch();
+  }
   bool HasSink() const { return sink.load(std::memory_order_relaxed) != nullptr; }
 
   const StoreOptions options;
@@ -84,12 +92,18 @@ class Tables {
   Namespaces namespaces;
   WarmQueue warm_queue;
   std::atomic<WarmSink*> sink{nullptr};
+  // A bit for each partition that has noted something: set and cleared under the partition's mutex,
+  // read without it (relaxed: what is noted just now is taken next time).
+  std::array<std::atomic<uint64_t>, base::kPartitionCount / 64> has_warmed{};
+  std::atomic<uint64_t> warmed_dropped{0};
   std::atomic<uint64_t> large_copies{0};
 
  private:
   // The rest of what is to do for an entry that has left the index. Its bytes may be anybody's
   // after.
   void End(Partition& p, const Slot& slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+  void NoteWarmed(Partition& p, uint64_t hash, base::Version version)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   Tables(const StoreOptions& store_options, std::shared_ptr<Arena> mapped, size_t shard_count);
 };
 
