@@ -458,6 +458,9 @@ admin::NodeFigures NodeImpl::Figures() const {
   figures.under_replicated = replication.under_replicated;
   figures.replication_lag_records = replication.lag_records;
   figures.replication_lag = replication.lag;
+  figures.warm_hints_sent = replication.warm_hints_sent;
+  figures.warm_hints_dropped = replication.warm_hints_dropped + figures.store.warmed_dropped;
+  figures.warm_hints_applied = replication.warm_hints_applied;
   if (warm_ != nullptr) {
     const warm::WarmStats warm = warm_->Stats();
     figures.disk_entries = warm.disk_entries;

@@ -41,6 +41,9 @@ struct NodeFigures {
   // Records that some in-sync replica has not acknowledged, now, and the age of the oldest.
   uint64_t replication_lag_records = 0;
   absl::Duration replication_lag;
+  uint64_t warm_hints_sent = 0;
+  uint64_t warm_hints_dropped = 0;
+  uint64_t warm_hints_applied = 0;
 
   // The warm tier, now; all zero without a data folder.
   uint64_t disk_entries = 0;

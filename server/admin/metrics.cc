@@ -125,6 +125,14 @@ void AddCluster(const NodeFigures& figures, Families& out) {
             AsDouble(figures.replication_lag_records));
   out.Gauge("atoll_replication_lag_seconds", "Age of the oldest of them",
             absl::ToDoubleSeconds(figures.replication_lag));
+  out.Counter("atoll_warm_hints_sent_total", "Entries that replicas were told to be warm",
+              figures.warm_hints_sent);
+  out.Counter("atoll_warm_hints_dropped_total",
+              "Warm entries that replicas were not told of: more than links or memory take",
+              figures.warm_hints_dropped);
+  out.Counter("atoll_warm_hints_applied_total",
+              "Entries kept because their primary told that they are warm",
+              figures.warm_hints_applied);
   out.Gauge("atoll_map_version", "Of the placement map in use", AsDouble(figures.map_version));
   out.Gauge("atoll_coordinator_up", "1 if the coordinator answers", figures.coordinator_up ? 1 : 0);
   out.Gauge("atoll_controller", "1 if this node writes the placement map",

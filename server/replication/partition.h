@@ -54,6 +54,9 @@ struct Context {
   std::atomic<int> copying{0};
   std::atomic<uint64_t> next_session{1};
   std::atomic<bool> draining{false};
+  std::atomic<uint64_t> hints_sent{0};
+  std::atomic<uint64_t> hints_dropped{0};
+  std::atomic<uint64_t> hints_applied{0};
   // The newest map whose effects on all partitions are complete.
   std::atomic<uint64_t> applied_map{0};
   // A bit for each partition that has something to do when time passes: it is set and cleared under
@@ -126,6 +129,9 @@ class Partition {
   bool WaitsForRelief() const;
   // The map names this node primary, and it does not serve (yet).
   bool Unserved() const;
+  // Other copies that are to know what is read here.
+  using Copies = absl::InlinedVector<base::Incarnation, 4>;
+  Copies OtherCopies();
   CopyState State();
   void AddStats(ReplicationStats* stats);
   Role role();

@@ -64,11 +64,18 @@ class PeerLinks::Link {
     // Heartbeats carry leases and are in no order with the rest: they do not wait behind values,
     // nor for answers. Nor does what is seldom.
     const bool beat = message.has_heartbeat() || message.has_heartbeat_ack();
-    wire::Output& out = beat ? beats_ : BackLocked().out;
-    uint8_t* const place = wire::ReserveItem(size, &out);
-    message.SerializeWithCachedSizesToArray(place);
-    out.Advance(place + size);
+    AppendMessage(message, size, beat ? &beats_ : &BackLocked().out);
     urgent_ = true;
+    QueuedLocked();
+    return true;
+  }
+
+  bool SendAlong(const internal::v1::PeerMessage& message) {
+    const size_t size = message.ByteSizeLong();
+    base::MutexLock lock(mu_);
+    // What is behind already is not to fall further behind.
+    if (!TakesLocked(size) || waiting_bytes_ + size > kEnoughBytes) return false;
+    AppendMessage(message, size, &BackLocked().out);
     QueuedLocked();
     return true;
   }
@@ -200,6 +207,14 @@ class PeerLinks::Link {
       queue_.back()->out.Expect(usual_bytes_);
     }
     return *queue_.back();
+  }
+
+  // `size` is the message's, computed just now.
+  static void AppendMessage(const internal::v1::PeerMessage& message, size_t size,
+                            wire::Output* out) {
+    uint8_t* const place = wire::ReserveItem(size, out);
+    message.SerializeWithCachedSizesToArray(place);
+    out->Advance(place + size);
   }
 
   // Something was added.
@@ -446,6 +461,11 @@ void PeerLinks::SendAck(base::Incarnation to, const wire::AppendAck& ack) {
   } else {
     SendAny(to, absl::MakeConstSpan(&ack, 1));
   }
+}
+
+bool PeerLinks::SendAlong(base::Incarnation to, const internal::v1::PeerMessage& message) {
+  Link* const link = Find(to);
+  return link != nullptr && link->SendAlong(message);
 }
 
 void PeerLinks::Hold() { holders_.fetch_add(1); }

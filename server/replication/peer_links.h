@@ -68,6 +68,7 @@ class PeerLinks final : public Transport, public LinkSink, public cluster::Clust
   void Send(base::Incarnation to, const internal::v1::PeerMessage& message) override;
   void SendAppend(base::Incarnation to, const wire::AppendToSend& append) override;
   void SendAck(base::Incarnation to, const wire::AppendAck& ack) override;
+  bool SendAlong(base::Incarnation to, const internal::v1::PeerMessage& message) override;
   void Hold() override;
   void Release() override;
   absl::Status OnHello(const internal::v1::LinkHello& hello) override;

@@ -48,6 +48,12 @@ std::optional<uint32_t> PeerTable::Unserved(base::Incarnation node, uint64_t sin
   return at->second.unserved;
 }
 
+bool PeerTable::TakesWarmHints(base::Incarnation peer) const {
+  base::MutexLock lock(mu_);
+  const auto at = peers_.find(peer);
+  return at != peers_.end() && at->second.takes_warm_hints;
+}
+
 bool PeerTable::Leaving(base::Incarnation node) const {
   base::MutexLock lock(mu_);
   return std::find(leaving_.begin(), leaving_.end(), node) != leaving_.end();
@@ -96,6 +102,7 @@ internal::v1::Heartbeat PeerTable::MakeHeartbeat(absl::Duration now, absl::Time 
   beat.set_map_version(map_version_);
   beat.set_unserved(unserved);
   beat.set_applied_map_version(applied_version_);
+  beat.set_takes_warm_hints(true);
   return beat;
 }
 
@@ -118,6 +125,7 @@ internal::v1::HeartbeatAck PeerTable::OnHeartbeat(base::Incarnation from,
   peer.acknowledged_at = now;
   peer.unserved = beat.unserved();
   peer.unserved_map = beat.applied_map_version();
+  peer.takes_warm_hints = beat.takes_warm_hints();
   ack.set_map_version(map_version_);
   return ack;
 }

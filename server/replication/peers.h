@@ -56,6 +56,8 @@ class PeerTable {
   // R3: a heartbeat stays unacknowledged for silent_after and nothing else was heard meanwhile, or
   // unacknowledged for the lease, heard or not (a network cut one way).
   bool Silent(base::Incarnation peer, absl::Duration now) const;
+  // It said so.
+  bool TakesWarmHints(base::Incarnation peer) const;
   // Of the living.
   bool AnySilent(absl::Duration now) const;
   // The node, or this one, hands over what it has before its end.
@@ -84,6 +86,7 @@ class PeerTable {
     absl::Duration acknowledged_at = -absl::InfiniteDuration();
     uint32_t unserved = 0;  // as told when it was last acknowledged
     uint64_t unserved_map = 0;
+    bool takes_warm_hints = false;
   };
 
   bool IsSilent(const Peer& peer, absl::Duration now) const;

@@ -45,6 +45,8 @@ void Partition::OnPlacement(const ring::PlacementMap& map, const ring::Placement
   }
   const bool asks_void = new_term || placement.isr_version != placement_.isr_version;
   placement_ = placement;
+  context_->store->NoteWarmed(id_, next == Role::kPrimary && rules().warm_hints &&
+                                       placement.isr.size() + placement.learners.size() > 1);
   if (new_term || next != before) seated_at_map_ = map.version;
   leads_.store(next == Role::kPrimary || !waiters_.empty(), std::memory_order_relaxed);
   if (leads_.load(std::memory_order_relaxed)) Stir();

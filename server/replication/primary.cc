@@ -152,6 +152,16 @@ void Partition::AnswerCommitted(Finish* finish) {
   for (Waiter& waiter : due) Complete(std::move(waiter), finish);
 }
 
+Partition::Copies Partition::OtherCopies() {
+  Copies copies;
+  base::MutexLock lock(mu_);
+  if (role_ != Role::kPrimary) return copies;
+  for (const Member& member : members_) {
+    if (member.in_isr || member.has_session()) copies.push_back(member.node);
+  }
+  return copies;
+}
+
 void Partition::SetCommitted(uint64_t sequence) {
   if (pending_bytes_ > 0) {
     uint64_t bytes = 0;

@@ -30,6 +30,9 @@ class Transport {
   // The same for what carries the load.
   virtual void SendAppend(base::Incarnation to, const wire::AppendToSend& append) = 0;
   virtual void SendAck(base::Incarnation to, const wire::AppendAck& ack) = 0;
+  // The same for what is in no hurry and may be lost: it goes along with what leaves, makes nothing
+  // leave early, and is dropped where much waits. False: it was dropped.
+  virtual bool SendAlong(base::Incarnation to, const internal::v1::PeerMessage& message) = 0;
   // Between them what is sent, by this thread or any, may be kept back, so that it leaves together.
   virtual void Hold() {}
   virtual void Release() {}
@@ -65,6 +68,11 @@ struct ReplicationStats {
   uint32_t under_replicated = 0;
   uint64_t lag_records = 0;
   absl::Duration lag;
+  // Entries told to replicas to be warm; those that no link took; and those that others told of and
+  // that this node keeps by it.
+  uint64_t warm_hints_sent = 0;
+  uint64_t warm_hints_dropped = 0;
+  uint64_t warm_hints_applied = 0;
 };
 
 class Replicator : public cluster::ClusterListener, public Receiver {

@@ -12,6 +12,7 @@ struct Rules {
   bool r7_copy_before_in_sync = true;  // a learner's copy is made anew before it is in sync
   bool grace = true;                   // a new primary waits for the old one's lease to end
   bool reads_wait_for_commit = true;   // R5's other half
+  bool warm_hints = true;              // replicas are told what is read at the primary
 };
 
 }  // namespace atoll::replication

@@ -78,6 +78,7 @@ class CacheNodes {
     void Send(base::Incarnation, const internal::v1::PeerMessage&) override {}
     void SendAppend(base::Incarnation, const wire::AppendToSend&) override {}
     void SendAck(base::Incarnation, const wire::AppendAck&) override {}
+    bool SendAlong(base::Incarnation, const internal::v1::PeerMessage&) override { return true; }
   };
   struct Node {
     explicit Node(int index) : view(NodeId(index), "n" + std::to_string(index + 1)) {}

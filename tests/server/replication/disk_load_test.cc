@@ -21,6 +21,7 @@ class NoTransport : public Transport {
   void Send(base::Incarnation, const internal::v1::PeerMessage&) override {}
   void SendAppend(base::Incarnation, const wire::AppendToSend&) override {}
   void SendAck(base::Incarnation, const wire::AppendAck&) override {}
+  bool SendAlong(base::Incarnation, const internal::v1::PeerMessage&) override { return false; }
 };
 
 // A disk that answers when the test says so.

@@ -19,6 +19,10 @@ class NoTransport : public Transport {
   void Send(base::Incarnation, const internal::v1::PeerMessage&) override { ++sent; }
   void SendAppend(base::Incarnation, const wire::AppendToSend&) override { ++sent; }
   void SendAck(base::Incarnation, const wire::AppendAck&) override { ++sent; }
+  bool SendAlong(base::Incarnation, const internal::v1::PeerMessage&) override {
+    ++sent;
+    return true;
+  }
   int sent = 0;
 };
 

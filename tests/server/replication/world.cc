@@ -29,6 +29,10 @@ class World::Wire : public Transport {
     wire::AppendItem(ack, &out);
     Deliver(to, &out);
   }
+  bool SendAlong(base::Incarnation to, const internal::v1::PeerMessage& message) override {
+    Send(to, message);
+    return true;
+  }
 
  private:
   // As the production transport encodes it.

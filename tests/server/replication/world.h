@@ -55,6 +55,8 @@ class World {
   int nodes() const { return static_cast<int>(slots_.size()); }
   bool alive(int slot) const { return slots_[slot]->alive; }
   Replicator& replicator(int slot) { return *slots_[slot]->replicator; }
+  store::Store& store(int slot) { return *slots_[slot]->node->store; }
+  const base::Clock& clock() const { return clock_; }
   cluster::NamespacePtr ns();
   // Runs now, or when the node is no longer paused; never if its process is gone by then.
   void OnNode(int slot, std::function<void(Replicator&)> call);
