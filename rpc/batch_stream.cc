@@ -1,6 +1,7 @@
 #include "rpc/batch_stream.h"
 
 #include <grpcpp/support/proto_buffer_reader.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <limits>
@@ -70,7 +71,8 @@ uint64_t BatchStream::Impl::Start(BatchOperation* operation) {
       TellSizesLocked();
       ScheduleSweepLocked(operation->deadline);
       to_start = ConnectLocked();
-      if (to_start == nullptr && (!options_.paced || delivering != this)) batch = TakeBatchLocked();
+      const bool leaves_it = options_.paced && (delivering == this || gathering_.active());
+      if (to_start == nullptr && !leaves_it) batch = TakeBatchLocked();
     }
   }
   if (!refusal.ok()) {
@@ -115,7 +117,7 @@ BatchStream::Impl::Batch BatchStream::Impl::TakeBatchLocked() {
   Batch batch;
   if (waiting_.empty() || state_ != State::kOpen || writing_) return batch;
   const bool blocking = waiting_.front()->blocking;
-  if (options_.paced && !pacer_.MayWrite(blocking)) {
+  if (options_.paced && !pacer_.MayWrite(blocking, operations_.size())) {
     WaitUntilLocked(pacer_.patience_ends());
     return batch;
   }
@@ -269,6 +271,7 @@ void BatchStream::Impl::OnRead(bool ok) {
   input.Clear();
   // The read that is under way will fail.
   if (!whole) session->context.TryCancel();
+  if (options_.paced) Gather();
   Write();
 }
 
@@ -282,16 +285,10 @@ bool BatchStream::Impl::Deliver(wire::Input& input) {
   for (wire::Step step = wire::Step::kItem; step == wire::Step::kItem;) {
     size_t count = 0;
     while (count < kAtOnce && (step = reader.Next(&results[count])) == wire::Step::kItem) ++count;
-    Batch next;
     {
       base::MutexLock lock(mu_);
       for (size_t i = 0; i < count; ++i) answered[i] = TakeAnsweredLocked(results[i].id);
-      // Those who block are woken behind it, for what they ask next comes later anyway.
-      if (options_.paced && !waiting_.empty() && waiting_.front()->blocking) {
-        next = TakeBatchLocked();
-      }
     }
-    Send(next);
     for (size_t i = 0; i < count; ++i) {
       if (answered[i] != nullptr)
         whole = OperationEnd::Answer(answered[i], results[i], values) && whole;
@@ -300,6 +297,20 @@ bool BatchStream::Impl::Deliver(wire::Input& input) {
     if (step == wire::Step::kOther) return DeliverParsed(input, values) && whole;
   }
   return whole;
+}
+
+void BatchStream::Impl::Gather() {
+  {
+    base::MutexLock lock(mu_);
+    if (!gathering_.active()) return;
+    gathering_.Begin(waiting_count_, Now());
+  }
+  for (;;) {
+    // To those who were woken, as far as they are to run on this processor.
+    sched_yield();
+    base::MutexLock lock(mu_);
+    if (!gathering_.GoesOn(waiting_count_, Now())) return;
+  }
 }
 
 bool BatchStream::Impl::DeliverParsed(wire::Input& input, ValueBlock& values) {
@@ -375,6 +386,7 @@ BatchOperation* BatchStream::Impl::TakeAnsweredLocked(uint64_t id) {
     slowed_.store(congestion_.limited(), std::memory_order_relaxed);
   }
   RemoveLocked(operation);
+  if (operation->blocking) gathering_.Woken();
   return operation;
 }
 

@@ -18,6 +18,7 @@
 #include "rpc/batch_stream.h"
 #include "rpc/completion_queue.h"
 #include "rpc/congestion.h"
+#include "rpc/gathering.h"
 #include "rpc/operation_table.h"
 #include "rpc/pacer.h"
 #include "rpc/value_block.h"
@@ -114,6 +115,8 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   static grpc::ByteBuffer Encode(const Batch& batch);
   // Hands out the results of a message; false if it cannot be read.
   bool Deliver(wire::Input& input) ABSL_LOCKS_EXCLUDED(mu_);
+  // Waits for what those callers ask who were woken by it (rpc/gathering.h).
+  void Gather() ABSL_LOCKS_EXCLUDED(mu_);
   bool DeliverParsed(wire::Input& input, ValueBlock& values) ABSL_LOCKS_EXCLUDED(mu_);
   void Finish() ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -156,6 +159,7 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   // Of them, those with a verdict.
   size_t doomed_ ABSL_GUARDED_BY(mu_) = 0;
   Pacer pacer_ ABSL_GUARDED_BY(mu_);
+  Gathering gathering_ ABSL_GUARDED_BY(mu_);  // of a paced stream
   Congestion congestion_ ABSL_GUARDED_BY(mu_);
   bool pace_timer_ ABSL_GUARDED_BY(mu_) = false;
   bool first_message_ ABSL_GUARDED_BY(mu_) = true;

@@ -11,6 +11,7 @@
 
 #include "rpc/batch_operation.h"
 #include "rpc/congestion.h"
+#include "rpc/gathering.h"
 #include "rpc/operation_table.h"
 #include "rpc/pacer.h"
 #include "rpc/value_block.h"
@@ -98,22 +99,26 @@ TEST(OperationQueue, KeepsTheOrderWhateverIsTakenOut) {
   EXPECT_TRUE(queue.empty());
 }
 
-TEST(Pacer, OneMessageIsUnderWayWhileCallersBlockAndTwoOtherwise) {
+TEST(Pacer, OneMessageIsUnderWayWhileAFewCallersBlockAndTwoOtherwise) {
   Pacer pacer;
   const absl::Duration now = absl::Seconds(1);
-  EXPECT_TRUE(pacer.MayWrite(/*blocking=*/true));
+  EXPECT_TRUE(pacer.MayWrite(/*blocking=*/true, 4));
   const uint64_t first = pacer.Write(now);
-  EXPECT_FALSE(pacer.MayWrite(true));
-  EXPECT_TRUE(pacer.MayWrite(false));
+  EXPECT_FALSE(pacer.MayWrite(true, 4));
+  EXPECT_FALSE(pacer.MayWrite(true, Pacer::kCrowd - 1));
+  EXPECT_TRUE(pacer.MayWrite(true, Pacer::kCrowd));
+  EXPECT_TRUE(pacer.MayWrite(false, 4));
   const uint64_t second = pacer.Write(now);
-  EXPECT_FALSE(pacer.MayWrite(false));
+  EXPECT_FALSE(pacer.MayWrite(true, Pacer::kCrowd));
+  EXPECT_FALSE(pacer.MayWrite(false, 4));
   pacer.Answered(first);
-  EXPECT_TRUE(pacer.MayWrite(false));
-  EXPECT_FALSE(pacer.MayWrite(true));
+  EXPECT_TRUE(pacer.MayWrite(false, 4));
+  EXPECT_FALSE(pacer.MayWrite(true, 4));
   pacer.Answered(second);
   pacer.Answered(first);  // Late ones change nothing.
-  EXPECT_TRUE(pacer.MayWrite(true));
-  EXPECT_EQ(Pacer::MostOperations(true, 64), 64u);
+  EXPECT_TRUE(pacer.MayWrite(true, 4));
+  EXPECT_EQ(Pacer::MostOperations(true, 16), 16u);
+  EXPECT_EQ(Pacer::MostOperations(true, 64), 32u);
   EXPECT_EQ(Pacer::MostOperations(false, 255), 128u);
   EXPECT_EQ(Pacer::MostOperations(false, 1), 1u);
 }
@@ -124,11 +129,57 @@ TEST(Pacer, WhatIsNotAnsweredHoldsNothingUpForLong) {
   pacer.Write(now);
   EXPECT_EQ(pacer.patience_ends(), now + Pacer::kPatience);
   pacer.GiveUp();
-  EXPECT_TRUE(pacer.MayWrite(true));
+  EXPECT_TRUE(pacer.MayWrite(true, 1));
   pacer.Write(now);
-  EXPECT_FALSE(pacer.MayWrite(true));
+  EXPECT_FALSE(pacer.MayWrite(true, 1));
   pacer.Restart();
-  EXPECT_TRUE(pacer.MayWrite(true));
+  EXPECT_TRUE(pacer.MayWrite(true, 1));
+}
+
+TEST(Gathering, WaitsUntilAllWhoWereWokenAreBack) {
+  Gathering gathering;
+  const absl::Duration now = absl::Seconds(1);
+  EXPECT_FALSE(gathering.active());
+  for (int i = 0; i < 3; ++i) gathering.Woken();
+  EXPECT_TRUE(gathering.active());
+  gathering.Begin(/*waiting=*/5, now);
+  EXPECT_TRUE(gathering.GoesOn(5, now));
+  EXPECT_TRUE(gathering.GoesOn(7, now));
+  EXPECT_TRUE(gathering.active());
+  EXPECT_FALSE(gathering.GoesOn(8, now));
+  EXPECT_FALSE(gathering.active());
+}
+
+TEST(Gathering, GivesUpOnThoseWhoDoNotComeAndTriesLessTheNextTime) {
+  Gathering gathering;
+  const absl::Duration now = absl::Seconds(1);
+  const auto tries = [&](size_t back) {
+    for (int i = 0; i < 4; ++i) gathering.Woken();
+    gathering.Begin(0, now);
+    int count = 1;
+    while (gathering.GoesOn(back, now)) ++count;
+    return count;
+  };
+  int before = tries(0);
+  EXPECT_EQ(before, Gathering::kMostIdle + 1);
+  for (int i = 0; i < 10; ++i) {
+    const int next = tries(0);
+    EXPECT_LE(next, before);
+    before = next;
+  }
+  EXPECT_EQ(before, 2);
+  // Half of them are enough for the old patience.
+  tries(2);
+  EXPECT_EQ(tries(0), Gathering::kMostIdle + 1);
+}
+
+TEST(Gathering, NobodyWaitsForLong) {
+  Gathering gathering;
+  const absl::Duration now = absl::Seconds(1);
+  for (int i = 0; i < 1000; ++i) gathering.Woken();
+  gathering.Begin(0, now);
+  EXPECT_TRUE(gathering.GoesOn(1, now));
+  EXPECT_FALSE(gathering.GoesOn(2, now + Gathering::kLongest));
 }
 
 TEST(Congestion, LimitsNothingUntilItIsRefused) {
