@@ -16,7 +16,7 @@
 
 namespace atoll::wire {
 
-// --- Reading ---
+// --- Reading, by Reader or by FlatReader ---
 
 // A repeated field twice is as it should be; any other is for the generated parser, which keeps the
 // last, or merges.
@@ -28,35 +28,40 @@ inline bool Once(uint8_t tag, uint32_t* seen) {
 }
 
 // Numbers are cut to the width of their field, as the generated parser does.
-inline bool ReadInt32(Reader& in, int32_t* out) {
+template <typename In>
+bool ReadInt32(In& in, int32_t* out) {
   uint64_t value = 0;
   if (!in.Varint(&value)) return false;
   *out = static_cast<int32_t>(value);
   return true;
 }
 
-inline bool ReadUint32(Reader& in, uint32_t* out) {
+template <typename In>
+bool ReadUint32(In& in, uint32_t* out) {
   uint64_t value = 0;
   if (!in.Varint(&value)) return false;
   *out = static_cast<uint32_t>(value);
   return true;
 }
 
-inline bool ReadInt64(Reader& in, int64_t* out) {
+template <typename In>
+bool ReadInt64(In& in, int64_t* out) {
   uint64_t value = 0;
   if (!in.Varint(&value)) return false;
   *out = static_cast<int64_t>(value);
   return true;
 }
 
-inline bool ReadInt64(Reader& in, std::optional<int64_t>* out) {
+template <typename In>
+bool ReadInt64(In& in, std::optional<int64_t>* out) {
   int64_t value = 0;
   if (!ReadInt64(in, &value)) return false;
   *out = value;
   return true;
 }
 
-inline bool ReadBool(Reader& in, bool* out) {
+template <typename In>
+bool ReadBool(In& in, bool* out) {
   uint64_t value = 0;
   if (!in.Varint(&value)) return false;
   *out = value != 0;
@@ -64,14 +69,15 @@ inline bool ReadBool(Reader& in, bool* out) {
 }
 
 // A proto3 string must be UTF-8. A namespace that exists is ASCII: the parser judges the rest.
-inline bool ReadName(Reader& in, size_t limit, std::string_view* out) {
+template <typename In>
+bool ReadName(In& in, size_t limit, std::string_view* out) {
   return in.Bytes(limit, out) &&
          std::all_of(out->begin(), out->end(), [](char c) { return (c & 0x80) == 0; });
 }
 
 // Reads tag after tag up to the limit. `field(tag)` reads the field, false if it is none of its.
-template <typename Field>
-bool ReadFields(Reader& in, size_t limit, Field field) {
+template <typename In, typename Field>
+bool ReadFields(In& in, size_t limit, Field field) {
   while (in.position() < limit) {
     uint8_t tag = 0;
     if (!in.Tag(&tag) || tag >= 0x80 || !field(tag)) return false;

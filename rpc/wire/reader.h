@@ -80,6 +80,14 @@ class Reader {
     return TakeSplit(length, bytes);
   }
 
+  // The same, but only of what lies in one piece. (An empty message lies nowhere.)
+  bool TakeFlat(size_t length, std::string_view* bytes) {
+    if (static_cast<size_t>(end_ - at_) < length || length == 0) return false;
+    *bytes = {reinterpret_cast<const char*>(at_), length};
+    at_ += length;
+    return true;
+  }
+
   // As Bytes, but that a large value which came in several pieces stays so.
   bool Value(size_t limit, Payload* payload) {
     size_t length = 0;
