@@ -111,7 +111,7 @@ void Dispatcher::Try(Call* call) {
   call->link_ = link;
   rpc::BatchStream& stream = forward ? link->forwarding() : link->Direct();
   call->stream_ = &stream;
-  stream.Start(call);
+  stream.StartSoon(call);
   link->RecallPoller();
 }
 

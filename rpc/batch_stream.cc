@@ -61,15 +61,8 @@ uint64_t BatchStream::Impl::Start(BatchOperation* operation) {
     base::MutexLock lock(mu_);
     refusal = Refusal(operation->body_size());
     if (refusal.ok()) {
-      id = operations_.Insert(operation);
-      operation->id_ = id;
-      operation->message_ = 0;
-      operation->verdict_ = Verdict::kNone;
-      bytes_ += operation->body_size();
-      waiting_.PushBack(operation);
-      ++waiting_count_;
+      id = InsertLocked(operation);
       TellSizesLocked();
-      ScheduleSweepLocked(operation->deadline);
       to_start = ConnectLocked();
       const bool leaves_it = options_.paced && (delivering == this || gathering_.active());
       if (to_start == nullptr && !leaves_it) batch = TakeBatchLocked();
@@ -85,6 +78,53 @@ uint64_t BatchStream::Impl::Start(BatchOperation* operation) {
     Send(batch);
   }
   return id;
+}
+
+void BatchStream::Impl::StartSoon(BatchOperation* operation) {
+  if (delivering != this || !options_.paced) {
+    Start(operation);
+    return;
+  }
+  arrivals_.PushBack(operation);
+  // One callback may start any number, of which the stream's limits refuse most.
+  if (++arrivals_count_ == kMostArrivals) TakeArrivals();
+}
+
+void BatchStream::Impl::TakeArrivals() {
+  OperationQueue refused;
+  absl::Status refusal;
+  {
+    base::MutexLock lock(mu_);
+    TakeArrivalsLocked(refused, refusal);
+  }
+  EndAll(refused, refusal);
+}
+
+void BatchStream::Impl::TakeArrivalsLocked(OperationQueue& refused, absl::Status& refusal) {
+  if (arrivals_count_ == 0) return;
+  arrivals_count_ = 0;
+  while (BatchOperation* const operation = arrivals_.PopFront()) {
+    absl::Status status = Refusal(operation->body_size());
+    if (status.ok()) {
+      InsertLocked(operation);
+      continue;
+    }
+    operation->message_ = 0;
+    refused.PushBack(operation);
+    refusal = std::move(status);
+  }
+  TellSizesLocked();
+}
+
+uint64_t BatchStream::Impl::InsertLocked(BatchOperation* operation) {
+  operation->id_ = operations_.Insert(operation);
+  operation->message_ = 0;
+  operation->verdict_ = Verdict::kNone;
+  bytes_ += operation->body_size();
+  waiting_.PushBack(operation);
+  ++waiting_count_;
+  ScheduleSweepLocked(operation->deadline);
+  return operation->id_;
 }
 
 BatchStream::Impl::Session* BatchStream::Impl::ConnectLocked() {
@@ -271,6 +311,7 @@ void BatchStream::Impl::OnRead(bool ok) {
   input.Clear();
   // The read that is under way will fail.
   if (!whole) session->context.TryCancel();
+  TakeArrivals();
   if (options_.paced) Gather();
   Write();
 }
@@ -285,10 +326,14 @@ bool BatchStream::Impl::Deliver(wire::Input& input) {
   for (wire::Step step = wire::Step::kItem; step == wire::Step::kItem;) {
     size_t count = 0;
     while (count < kAtOnce && (step = reader.Next(&results[count])) == wire::Step::kItem) ++count;
+    OperationQueue refused;
+    absl::Status refusal;
     {
       base::MutexLock lock(mu_);
       for (size_t i = 0; i < count; ++i) answered[i] = TakeAnsweredLocked(results[i].id);
+      TakeArrivalsLocked(refused, refusal);
     }
+    if (!refused.empty()) EndAll(refused, refusal);
     for (size_t i = 0; i < count; ++i) {
       if (answered[i] != nullptr)
         whole = OperationEnd::Answer(answered[i], results[i], values) && whole;
@@ -506,6 +551,7 @@ BatchStream::BatchStream(std::shared_ptr<grpc::Channel> channel, grpc::Completio
 BatchStream::~BatchStream() { Stop(); }
 
 uint64_t BatchStream::Start(BatchOperation* operation) { return impl_->Start(operation); }
+void BatchStream::StartSoon(BatchOperation* operation) { impl_->StartSoon(operation); }
 void BatchStream::Cancel(uint64_t id) { impl_->Cancel(id); }
 void BatchStream::Shutdown() { impl_->Shutdown(); }
 void BatchStream::Stop() {

@@ -87,6 +87,9 @@ class BatchStream {
   // `deadline` is on base::Clock::Real().BootTime(); the node gets what is left of it at sending.
   uint64_t Start(OperationBytes operation, absl::Duration deadline, Done done,
                  Departs departs = nullptr);
+  // As Start, for one that nobody will cancel: of those that callbacks of this stream start many
+  // are taken at once, and where one is refused it ends after the callback.
+  void StartSoon(BatchOperation* operation);
   // Ends the operation with CANCELLED if it has not ended yet.
   void Cancel(uint64_t id);
 

@@ -33,6 +33,7 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
       : queue_(queue), timers_(timers), options_(options), stub_(std::move(channel)) {}
 
   uint64_t Start(BatchOperation* operation) ABSL_LOCKS_EXCLUDED(mu_);
+  void StartSoon(BatchOperation* operation) ABSL_LOCKS_EXCLUDED(mu_);
   void Cancel(uint64_t id) ABSL_LOCKS_EXCLUDED(mu_);
   void Shutdown() ABSL_LOCKS_EXCLUDED(mu_);
   void WaitUntilDrained() ABSL_LOCKS_EXCLUDED(mu_);
@@ -120,6 +121,12 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   bool DeliverParsed(wire::Input& input, ValueBlock& values) ABSL_LOCKS_EXCLUDED(mu_);
   void Finish() ABSL_LOCKS_EXCLUDED(mu_);
 
+  // What StartSoon put off; `refused` has been taken out of everything.
+  void TakeArrivals() ABSL_LOCKS_EXCLUDED(mu_);
+  void TakeArrivalsLocked(OperationQueue& refused, absl::Status& refusal)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Queues one that was not refused; returns its number. TellSizes is left to the caller.
+  uint64_t InsertLocked(BatchOperation* operation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Keeps the figures that are read without the lock.
   void TellSizesLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes an operation out of everything.
@@ -136,6 +143,9 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   // Looks at what waits again then: messages that are not answered must not hold it up.
   void WaitUntilLocked(absl::Duration when) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void LookAgain() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // More are not put off.
+  static constexpr size_t kMostArrivals = 256;
 
   grpc::CompletionQueue* const queue_;
   Timers* const timers_;
@@ -178,6 +188,10 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   std::atomic<bool> slowed_{false};
   std::atomic<uint64_t> slowdowns_{0};
   std::atomic<uint64_t> messages_{0};
+
+  // Of the thread that is `delivering`: what its callbacks started since it last had the lock.
+  OperationQueue arrivals_;
+  size_t arrivals_count_ = 0;
 
   // The stream whose results this thread is handing out: what its callers ask for meanwhile goes
   // together, when it is through.

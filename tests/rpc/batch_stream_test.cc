@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -295,6 +296,78 @@ TEST_F(BatchStreamTest, RefusesBeyondItsBounds) {
   Answer too_large;
   stream.Start(SetOf("k", std::string(5 << 20, 'x')), In(absl::Seconds(600)), too_large.Fill());
   EXPECT_EQ(too_large.status().code(), absl::StatusCode::kInvalidArgument);
+  stream.Stop();
+}
+
+// Notes its end; the first of several starts the others from there.
+class Noted final : public BatchOperation {
+ public:
+  Noted() {
+    head = *bytes_;
+    deadline = In(absl::Seconds(600));
+  }
+  std::function<void()> at_end;
+  // After WaitForEnds.
+  int ends = 0;
+  absl::StatusCode code = absl::StatusCode::kOk;
+
+ private:
+  void OnEnd(BatchEnd& end) override {
+    ++ends;
+    code = end.status.code();
+    if (at_end) at_end();
+  }
+  const OperationBytes bytes_ = GetOf("k");
+};
+
+TEST_F(BatchStreamTest, WhatACallbackStartsGoesTogetherAndIsRefusedBeyondTheBounds) {
+  constexpr size_t kLimit = 300;
+  constexpr size_t kStarted = 1000;
+  BatchStream& stream = Stream({.paced = true, .max_operations = kLimit});
+  ASSERT_TRUE(StartUntilConnected(stream).ok());
+  const int64_t before = node_.messages();
+  std::atomic<size_t> left{kStarted};
+  test::Notification all;
+  std::vector<Noted> others(kStarted);
+  for (Noted& other : others) {
+    other.at_end = [&] {
+      if (left.fetch_sub(1) == 1) all.Notify();
+    };
+  }
+  Noted first;
+  first.at_end = [&] {
+    for (Noted& other : others) stream.StartSoon(&other);
+  };
+  stream.StartSoon(&first);
+  all.Wait();
+  size_t answered = 0;
+  for (const Noted& other : others) {
+    EXPECT_EQ(other.ends, 1);
+    answered += other.code == absl::StatusCode::kOk ? 1 : 0;
+    if (other.code != absl::StatusCode::kOk) {
+      EXPECT_EQ(other.code, absl::StatusCode::kResourceExhausted);
+    }
+  }
+  EXPECT_EQ(answered, kLimit);
+  // In halves, of which each is answered before the third goes: 150, 75 or more, and so on.
+  EXPECT_LE(node_.messages() - before, 1 + 16);
+}
+
+TEST_F(BatchStreamTest, WhatACallbackStartsOnAStoppedStreamIsCancelled) {
+  BatchStream& stream = Stream({.paced = true});
+  ASSERT_TRUE(StartUntilConnected(stream).ok());
+  test::Notification ended;
+  Noted second;
+  second.at_end = [&] { ended.Notify(); };
+  Noted first;
+  first.at_end = [&] {
+    stream.Shutdown();
+    stream.StartSoon(&second);
+  };
+  stream.StartSoon(&first);
+  ended.Wait();
+  EXPECT_EQ(first.code, absl::StatusCode::kOk);
+  EXPECT_EQ(second.code, absl::StatusCode::kCancelled);
   stream.Stop();
 }
 
