@@ -120,7 +120,7 @@ class Part : public Call {
 // Takes room in the call's bytes for a body of `message` bytes, which `write(out)` writes.
 template <typename Write>
 void FillBody(Call& call, wire::Kind kind, size_t message, Write write) {
-  const size_t body = wire::BodySize(message);
+  const size_t body = wire::BodySize(kind, message);
   uint8_t* const start = call.bytes.Take(body);
   write(wire::WriteBodyHead(kind, message, start));
   call.head = {reinterpret_cast<const char*>(start), body};
@@ -200,6 +200,15 @@ class WritePart : public Part<WriteResult> {
   using Part::Part;
 
  protected:
+  void ReadItems(absl::Span<const wire::MultiWriteItem> items) {
+    for (const wire::MultiWriteItem& item : items) {
+      if (item.has_error) {
+        OnError(item.index, ErrorOf(item.error));
+      } else {
+        OnResult(item.index, ToWriteResult(item.result));
+      }
+    }
+  }
   template <typename Items>
   void ReadMessage(const Items& items) {
     for (const auto& item : items) {
@@ -250,13 +259,7 @@ class SetPart final : public WritePart {
  private:
   void Read(rpc::BatchEnd& end) override {
     if (end.result == nullptr) return ReadMessage(end.message->multi_set().results());
-    for (const wire::MultiSetItem& item : end.result->multi_set) {
-      if (item.has_error) {
-        OnError(item.index, ErrorOf(item.error));
-      } else {
-        OnResult(item.index, ToWriteResult(item.result));
-      }
-    }
+    ReadItems(end.result->multi_write);
   }
 
   void One(const v1::Operation& part, size_t position) override {
@@ -277,29 +280,27 @@ class DeletePart final : public WritePart {
   using WritePart::WritePart;
 
   void Prepare(std::string_view ns, absl::Span<const std::string_view> keys_of_call) {
-    v1::Operation operation;
-    v1::MultiDeleteRequest* const del = operation.mutable_multi_delete();
-    del->set_namespace_(std::string(ns));
-    for (size_t i = 0; i < keys(); ++i) {
-      const std::string_view key = keys_of_call[index(i)];
-      del->add_keys(key.data(), key.size());
-    }
-    const size_t size = operation.ByteSizeLong();
-    uint8_t* const start = bytes.Take(size);
-    operation.SerializeWithCachedSizesToArray(start);
-    head = {reinterpret_cast<const char*>(start), size};
+    wire::MultiDeleteRequest del;
+    std::vector<std::string_view> mine(keys());
+    for (size_t i = 0; i < keys(); ++i) mine[i] = keys_of_call[index(i)];
+    del.ns = WireNamespace(ns);
+    del.keys = mine;
+    del.count = mine.size();
+    FillBody(*this, wire::Kind::kMultiDelete, wire::Size(del),
+             [&del](uint8_t* out) { wire::Write(del, out); });
   }
 
  private:
   void Read(rpc::BatchEnd& end) override {
-    v1::OperationResult own;
-    ReadMessage(MessageOf(end, own).multi_delete().results());
+    if (end.result == nullptr) return ReadMessage(end.message->multi_delete().results());
+    ReadItems(end.result->multi_write);
   }
 
   void One(const v1::Operation& part, size_t position) override {
     const v1::MultiDeleteRequest& del = part.multi_delete();
     WriteCall* const call = NewCall(position);
-    call->PrepareDelete(del.namespace_(), del.keys(static_cast<int>(position)));
+    call->PrepareDelete(del.namespace_().empty() ? "default" : del.namespace_(),
+                        del.keys(static_cast<int>(position)));
     call->deadline = deadline;
     engine().dispatcher().Start(call);
   }

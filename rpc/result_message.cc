@@ -53,7 +53,9 @@ void ToMessage(const wire::Result& result, v1::OperationResult* message) {
     case wire::Kind::kMultiGet:
       return FillItems(result.multi_get, message->mutable_multi_get());
     case wire::Kind::kMultiSet:
-      return FillItems(result.multi_set, message->mutable_multi_set());
+      return FillItems(result.multi_write, message->mutable_multi_set());
+    case wire::Kind::kMultiDelete:
+      return FillItems(result.multi_write, message->mutable_multi_delete());
     case wire::Kind::kOther:
       break;
   }

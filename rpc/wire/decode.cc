@@ -84,22 +84,45 @@ bool ReadMessage(In& in, size_t limit, DeleteRequest* out) {
   });
 }
 
+// One of the keys of a MultiGetRequest or MultiDeleteRequest.
+template <typename In, typename M>
+bool ReadOneKey(In& in, size_t limit, ArenaVector<std::string_view>* keys, M* out) {
+  std::string_view key;
+  if (!in.Bytes(limit, &key)) return false;
+  if (++out->count <= kMostItems) keys->push_back(key);
+  return true;
+}
+
 template <typename In>
 bool ReadMessage(In& in, size_t limit, MultiGetRequest* out) {
   uint32_t seen = 0;
   ArenaVector<std::string_view> keys(in.arena());
   const bool read = ReadFields(in, limit, [&](uint8_t tag) {
     switch (tag) {
-      case TagOf(2, kBytes): {
-        std::string_view key;
-        if (!in.Bytes(limit, &key)) return false;
-        if (++out->count <= kMostItems) keys.push_back(key);
-        return true;
-      }
+      case TagOf(2, kBytes):
+        return ReadOneKey(in, limit, &keys, out);
       case TagOf(1, kBytes):
         return Once(tag, &seen) && ReadName(in, limit, &out->ns);
       case TagOf(3, kVarint):
         return Once(tag, &seen) && ReadInt32(in, &out->consistency);
+      default:
+        return false;
+    }
+  });
+  out->keys = keys.span();
+  return read;
+}
+
+template <typename In>
+bool ReadMessage(In& in, size_t limit, MultiDeleteRequest* out) {
+  uint32_t seen = 0;
+  ArenaVector<std::string_view> keys(in.arena());
+  const bool read = ReadFields(in, limit, [&](uint8_t tag) {
+    switch (tag) {
+      case TagOf(2, kBytes):
+        return ReadOneKey(in, limit, &keys, out);
+      case TagOf(1, kBytes):
+        return Once(tag, &seen) && ReadName(in, limit, &out->ns);
       default:
         return false;
     }
@@ -242,7 +265,7 @@ bool ReadMessage(In& in, size_t limit, Item<Response>* out) {
   });
 }
 
-// A MultiGetResponse or MultiSetResponse.
+// A MultiGetResponse, MultiSetResponse or MultiDeleteResponse.
 template <typename In, typename Response>
 bool ReadMessage(In& in, size_t limit, absl::Span<const Item<Response>>* out) {
   ArenaVector<Item<Response>> items(in.arena());
@@ -287,6 +310,8 @@ bool ReadMessage(In& in, size_t limit, Operation* out) {
         return ReadKind(in, limit, Kind::kMultiGet, &out->kind, &out->multi_get);
       case TagOf(Kind::kMultiSet):
         return ReadKind(in, limit, Kind::kMultiSet, &out->kind, &out->multi_set);
+      case TagOf(Kind::kMultiDelete):
+        return ReadKind(in, limit, Kind::kMultiDelete, &out->kind, &out->multi_delete);
       default:
         return false;
     }
@@ -317,7 +342,9 @@ bool ReadMessage(In& in, size_t limit, Result* out) {
       case TagOf(Kind::kMultiGet):
         return ReadKind(in, limit, Kind::kMultiGet, &out->kind, &out->multi_get);
       case TagOf(Kind::kMultiSet):
-        return ReadKind(in, limit, Kind::kMultiSet, &out->kind, &out->multi_set);
+        return ReadKind(in, limit, Kind::kMultiSet, &out->kind, &out->multi_write);
+      case TagOf(Kind::kMultiDelete):
+        return ReadKind(in, limit, Kind::kMultiDelete, &out->kind, &out->multi_write);
       default:
         return false;
     }
@@ -362,10 +389,11 @@ bool Decode(Input& input, SetRequest* out) { return DecodeWhole(input, out); }
 bool Decode(Input& input, DeleteRequest* out) { return DecodeWhole(input, out); }
 bool Decode(Input& input, MultiGetRequest* out) { return DecodeWhole(input, out); }
 bool Decode(Input& input, MultiSetRequest* out) { return DecodeWhole(input, out); }
+bool Decode(Input& input, MultiDeleteRequest* out) { return DecodeWhole(input, out); }
 bool Decode(Input& input, GetResponse* out) { return DecodeWhole(input, out); }
 bool Decode(Input& input, WriteResponse* out) { return DecodeWhole(input, out); }
 bool Decode(Input& input, absl::Span<const MultiGetItem>* out) { return DecodeWhole(input, out); }
-bool Decode(Input& input, absl::Span<const MultiSetItem>* out) { return DecodeWhole(input, out); }
+bool Decode(Input& input, absl::Span<const MultiWriteItem>* out) { return DecodeWhole(input, out); }
 
 RequestReader::RequestReader(Input& input)
     : reader_(input.pieces(), input.size(), &input.arena()) {}

@@ -21,12 +21,13 @@ bool Decode(Input& input, SetRequest* out);
 bool Decode(Input& input, DeleteRequest* out);
 bool Decode(Input& input, MultiGetRequest* out);
 bool Decode(Input& input, MultiSetRequest* out);
+bool Decode(Input& input, MultiDeleteRequest* out);
 
 bool Decode(Input& input, GetResponse* out);
 bool Decode(Input& input, WriteResponse* out);
-// A whole MultiGetResponse or MultiSetResponse.
+// A whole MultiGetResponse; a MultiSetResponse or MultiDeleteResponse.
 bool Decode(Input& input, absl::Span<const MultiGetItem>* out);
-bool Decode(Input& input, absl::Span<const MultiSetItem>* out);
+bool Decode(Input& input, absl::Span<const MultiWriteItem>* out);
 
 enum class Step : uint8_t {
   kItem,

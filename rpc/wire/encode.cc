@@ -85,6 +85,20 @@ uint8_t* Write(const MultiSetRequest& m, uint8_t* out) {
   return out;
 }
 
+size_t Size(const MultiDeleteRequest& m) {
+  size_t size = BytesSize(m.ns.size());
+  for (const std::string_view key : m.keys) size += MessageSize(key.size());
+  return size;
+}
+
+uint8_t* Write(const MultiDeleteRequest& m, uint8_t* out) {
+  out = PutBytes(1, m.ns, out);
+  for (const std::string_view key : m.keys) {
+    out = PutRaw(key, PutTagged(TagOf(2, kBytes), key.size(), out));
+  }
+  return out;
+}
+
 size_t Size(const GetResponse& m) {
   return NumberSize(Signed(m.outcome)) + BytesSize(m.value.size()) + FixedSize(m.version) +
          NumberSize(m.flags) + OptionalSize(m.ttl_ms) + NumberSize(m.size) +
@@ -117,8 +131,12 @@ uint8_t* Write(const WriteResponse& m, uint8_t* out) {
 
 size_t BodySize(size_t message_size) { return MessageSize(message_size); }
 
+size_t BodySize(Kind kind, size_t message_size) {
+  return MessageSize(message_size) + (TagOf(kind) >= 0x80 ? 1 : 0);
+}
+
 uint8_t* WriteBodyHead(Kind kind, size_t message_size, uint8_t* out) {
-  return PutTagged(TagOf(kind), message_size, out);
+  return PutKind(kind, message_size, out);
 }
 
 uint8_t* WriteErrorHead(size_t status_size, uint8_t* out) {

@@ -9,7 +9,7 @@
 // known by size only: a *body* is the field of an operation's or a result's kind, a *frame* is the
 // whole operation or result as an element of the message.
 //
-//   const size_t body = BodySize(Size(get));
+//   const size_t body = BodySize(Kind::kGet, Size(get));
 //   out = WriteOperationFrame(id, timeout_ms, body, out);    // OperationFrameSize(...) + body
 //   bytes out = WriteBodyHead(Kind::kGet, Size(get), out); out = Write(get, out);
 //
@@ -30,11 +30,13 @@ size_t Size(const SetRequest& m);
 size_t Size(const DeleteRequest& m);
 size_t Size(const MultiGetRequest& m);
 size_t Size(const MultiSetRequest& m);
+size_t Size(const MultiDeleteRequest& m);
 uint8_t* Write(const GetRequest& m, uint8_t* out);
 uint8_t* Write(const SetRequest& m, uint8_t* out);
 uint8_t* Write(const DeleteRequest& m, uint8_t* out);
 uint8_t* Write(const MultiGetRequest& m, uint8_t* out);
 uint8_t* Write(const MultiSetRequest& m, uint8_t* out);
+uint8_t* Write(const MultiDeleteRequest& m, uint8_t* out);
 uint8_t* WriteHead(const SetRequest& m, uint8_t* out);
 
 // --- Responses ---
@@ -46,8 +48,10 @@ uint8_t* WriteHead(const GetResponse& m, uint8_t* out);
 
 // --- Around them ---
 
-// The field of a kind around a message of so many bytes.
+// The field of a kind around a message of so many bytes; also of an `error` or a `result`, where
+// none is named.
 size_t BodySize(size_t message_size);
+size_t BodySize(Kind kind, size_t message_size);
 uint8_t* WriteBodyHead(Kind kind, size_t message_size, uint8_t* out);
 // The field `error` (of a result or an item) around a serialized google.rpc.Status.
 uint8_t* WriteErrorHead(size_t status_size, uint8_t* out);
@@ -66,8 +70,8 @@ uint8_t* WriteSent(uint64_t sent_us, uint8_t* out);
 size_t ResultFrameSize(uint64_t id, size_t body_size);
 uint8_t* WriteResultFrame(uint64_t id, size_t body_size, uint8_t* out);
 
-// An element of MultiGetResponse.results or MultiSetResponse.results; the body is the field
-// `result`, written by WriteItemResultHead, or `error`.
+// An element of the `results` of a MultiGetResponse, MultiSetResponse or MultiDeleteResponse; the
+// body is the field `result`, written by WriteItemResultHead, or `error`.
 size_t ItemFrameSize(uint32_t index, size_t body_size);
 uint8_t* WriteItemFrame(uint32_t index, size_t body_size, uint8_t* out);
 uint8_t* WriteItemResultHead(size_t message_size, uint8_t* out);

@@ -75,12 +75,16 @@ bool ReadName(In& in, size_t limit, std::string_view* out) {
          std::all_of(out->begin(), out->end(), [](char c) { return (c & 0x80) == 0; });
 }
 
-// Reads tag after tag up to the limit. `field(tag)` reads the field, false if it is none of its.
+// Reads tag after tag up to the limit. `field(tag)` reads the field, false if it is none of its; a
+// field above 31 is nobody's.
 template <typename In, typename Field>
 bool ReadFields(In& in, size_t limit, Field field) {
   while (in.position() < limit) {
     uint8_t tag = 0;
-    if (!in.Tag(&tag) || tag >= 0x80 || !field(tag)) return false;
+    if (!in.Tag(&tag)) return false;
+    uint8_t second = kSecond;
+    if (tag >= 0x80 && (!in.Tag(&second) || second != kSecond)) return false;
+    if (!field(tag)) return false;
   }
   return in.position() == limit;
 }
@@ -121,6 +125,14 @@ inline uint8_t* PutVarint(uint64_t value, uint8_t* out) {
 
 inline uint8_t* PutTagged(uint8_t tag, uint64_t value, uint8_t* out) {
   *out++ = tag;
+  return PutVarint(value, out);
+}
+
+// As PutTagged, for a field of a kind.
+inline uint8_t* PutKind(Kind kind, uint64_t value, uint8_t* out) {
+  const uint8_t tag = TagOf(kind);
+  *out++ = tag;
+  if (tag >= 0x80) *out++ = kSecond;
   return PutVarint(value, out);
 }
 

@@ -13,10 +13,12 @@ inline constexpr uint32_t kVarint = 0;
 inline constexpr uint32_t kFixed64 = 1;
 inline constexpr uint32_t kBytes = 2;
 
-// Of a field below 16: one byte.
+// Of a field below 16: one byte. Of one below 32 the first of two, of which the second is kSecond.
 constexpr uint8_t TagOf(uint32_t field, uint32_t type) {
   return static_cast<uint8_t>(field << 3 | type);
 }
+
+inline constexpr uint8_t kSecond = 1;
 
 // Of the operation's or the result's oneof: both use the same numbers. 0 for kOther.
 constexpr uint8_t TagOf(Kind kind) {
@@ -31,6 +33,8 @@ constexpr uint8_t TagOf(Kind kind) {
       return TagOf(14, kBytes);
     case Kind::kMultiSet:
       return TagOf(15, kBytes);
+    case Kind::kMultiDelete:
+      return TagOf(16, kBytes);
     case Kind::kOther:
       break;
   }

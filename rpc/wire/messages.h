@@ -78,6 +78,12 @@ struct MultiSetRequest {
   size_t count = 0;
 };
 
+struct MultiDeleteRequest {
+  std::string_view ns;
+  absl::Span<const std::string_view> keys;  // as of MultiGetRequest
+  size_t count = 0;
+};
+
 enum class Kind : uint8_t {
   kOther,  // none, or one for the generated parser
   kGet,
@@ -85,6 +91,7 @@ enum class Kind : uint8_t {
   kDelete,
   kMultiGet,
   kMultiSet,
+  kMultiDelete,
 };
 
 // Of an Exchange stream. Only the member that `kind` names means anything.
@@ -97,6 +104,7 @@ struct Operation {
   DeleteRequest del;
   MultiGetRequest multi_get;
   MultiSetRequest multi_set;
+  MultiDeleteRequest multi_delete;
   // kOther: a serialized v1::Operation, id and timeout_ms in it; perhaps malformed.
   std::string_view other;
 };
@@ -120,7 +128,7 @@ struct WriteResponse {
   uint32_t copies = 0;
 };
 
-// MultiGetResult and MultiSetResult. With an error `result` means nothing.
+// MultiGetResult, MultiSetResult and MultiDeleteResult. With an error `result` means nothing.
 template <typename Response>
 struct Item {
   uint32_t index = 0;
@@ -129,7 +137,7 @@ struct Item {
   Response result;
 };
 using MultiGetItem = Item<GetResponse>;
-using MultiSetItem = Item<WriteResponse>;
+using MultiWriteItem = Item<WriteResponse>;
 
 // OperationResult. With an error no other member but `id` means anything.
 struct Result {
@@ -140,7 +148,7 @@ struct Result {
   GetResponse get;
   WriteResponse write;  // kSet, kDelete
   absl::Span<const MultiGetItem> multi_get;
-  absl::Span<const MultiSetItem> multi_set;
+  absl::Span<const MultiWriteItem> multi_write;  // kMultiSet, kMultiDelete
   // kOther without an error: a serialized v1::OperationResult; perhaps malformed.
   std::string_view other;
 };

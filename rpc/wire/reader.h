@@ -26,7 +26,7 @@ class Reader {
   size_t position() const { return piece_end_ - static_cast<size_t>(end_ - at_); }
   Arena* arena() const { return arena_; }
 
-  // One byte is enough for fields up to 15; the first byte of a longer tag is above 127.
+  // One byte of it: enough for fields up to 15; the first byte of a longer tag is above 127.
   bool Tag(uint8_t* tag) { return Byte(tag); }
 
   bool Varint(uint64_t* value) {

@@ -16,7 +16,7 @@ namespace {
 uint8_t* WriteFrame(const Frame& frame, size_t size, uint8_t* out) {
   switch (frame.form) {
     case Frame::Form::kResult:
-      out = wire::WriteResultFrame(frame.number, wire::BodySize(size), out);
+      out = wire::WriteResultFrame(frame.number, wire::BodySize(frame.kind, size), out);
       return wire::WriteBodyHead(frame.kind, size, out);
     case Frame::Form::kItem:
       out = wire::WriteItemFrame(static_cast<uint32_t>(frame.number), wire::BodySize(size), out);

@@ -28,15 +28,14 @@ void CacheGrpcService::Serve(grpc::ServerCompletionQueue* queue, base::Gate* cal
   serve(&CacheAsyncService::RequestDecrement);
   serve(&CacheAsyncService::RequestAppend);
   serve(&CacheAsyncService::RequestPrepend);
-  serve(&CacheAsyncService::RequestMultiDelete);
   serve(&CacheAsyncService::RequestScan);
   serve(&CacheAsyncService::RequestFlush);
   const StreamEntry entry{&service_, handler_, calls, hop_};
   GetStreamCall::Serve(entry, queue);
   SetStreamCall::Serve(entry, queue);
   ExchangeCall::Serve(entry, queue);
-  for (const wire::Kind kind :
-       {wire::Kind::kGet, wire::Kind::kSet, wire::Kind::kMultiGet, wire::Kind::kMultiSet}) {
+  for (const wire::Kind kind : {wire::Kind::kGet, wire::Kind::kSet, wire::Kind::kMultiGet,
+                                wire::Kind::kMultiSet, wire::Kind::kMultiDelete}) {
     RawCall::Serve(entry, kind, queue);
   }
 }

@@ -12,9 +12,9 @@ namespace atoll::service {
 using CacheRawStreams =
     v1::CacheService::WithRawMethod_GetStream<v1::CacheService::WithRawMethod_SetStream<
         v1::CacheService::WithRawMethod_Exchange<v1::CacheService::AsyncService>>>;
-using CacheAsyncService = v1::CacheService::WithRawMethod_Get<
-    v1::CacheService::WithRawMethod_Set<v1::CacheService::WithRawMethod_MultiGet<
-        v1::CacheService::WithRawMethod_MultiSet<CacheRawStreams>>>>;
+using CacheAsyncService = v1::CacheService::WithRawMethod_Get<v1::CacheService::WithRawMethod_Set<
+    v1::CacheService::WithRawMethod_MultiGet<v1::CacheService::WithRawMethod_MultiSet<
+        v1::CacheService::WithRawMethod_MultiDelete<CacheRawStreams>>>>>;
 
 class CacheGrpcService {
  public:

@@ -83,6 +83,8 @@ absl::Status OperationBatch::DecodeOne(wire::Kind kind) {
       return decode(wire::MultiGetRequest(), &OperationBatch::AddMultiGet);
     case wire::Kind::kMultiSet:
       return decode(wire::MultiSetRequest(), &OperationBatch::AddMultiSet);
+    case wire::Kind::kMultiDelete:
+      return decode(wire::MultiDeleteRequest(), &OperationBatch::AddMultiDelete);
     case wire::Kind::kDelete:
     case wire::Kind::kOther:
       break;
@@ -102,6 +104,9 @@ absl::Status OperationBatch::DecodeOneOther(wire::Kind kind) {
       break;
     case wire::Kind::kMultiSet:
       message = operation->mutable_multi_set();
+      break;
+    case wire::Kind::kMultiDelete:
+      message = operation->mutable_multi_delete();
       break;
     default:
       message = operation->mutable_get();
@@ -132,6 +137,9 @@ bool OperationBatch::Add(const wire::Operation& operation) {
       return true;
     case wire::Kind::kMultiSet:
       AddMultiSet(operation.multi_set, frame, timeout_ms);
+      return true;
+    case wire::Kind::kMultiDelete:
+      AddMultiDelete(operation.multi_delete, frame, timeout_ms);
       return true;
     case wire::Kind::kOther:
       break;
@@ -323,17 +331,54 @@ void OperationBatch::AddMultiSet(const wire::MultiSetRequest& set, const Frame& 
   for (uint64_t i = 0; i < set.entries.size(); ++i) {
     Operation write;
     if (!PrepareSet(set.entries[i], &write).ok()) {
-      count_ -= writes_.size() - first;
-      writes_.erase(writes_.begin() + static_cast<ptrdiff_t>(first), writes_.end());
-      write_frames_.resize(first);
+      DropWrites(first);
       return AddOther(MultiSetOf(set, frame, timeout_ms), frame.form);
     }
     PushWrite(set.entries[i].key,
               {.form = Frame::Form::kItem, .kind = wire::Kind::kSet, .number = i}, timeout_ms,
               std::move(write));
   }
+  steps_.push_back({.kind = Step::Kind::kMultiWrite,
+                    .frame = frame,
+                    .first = first,
+                    .count = set.entries.size()});
+}
+
+void OperationBatch::DropWrites(size_t first) {
+  count_ -= writes_.size() - first;
+  writes_.erase(writes_.begin() + static_cast<ptrdiff_t>(first), writes_.end());
+  write_frames_.resize(first);
+}
+
+std::unique_ptr<v1::Operation> OperationBatch::MultiDeleteOf(const wire::MultiDeleteRequest& del,
+                                                             const Frame& frame,
+                                                             uint32_t timeout_ms) {
+  auto other = NewOther(frame, timeout_ms);
+  v1::MultiDeleteRequest& message = *other->mutable_multi_delete();
+  message.set_namespace_(ns()->name);
+  for (const std::string_view key : del.keys) message.add_keys(key.data(), key.size());
+  return other;
+}
+
+void OperationBatch::AddMultiDelete(const wire::MultiDeleteRequest& del, const Frame& frame,
+                                    uint32_t timeout_ms) {
+  absl::Status status = CheckCount("keys", static_cast<int>(del.count));
+  if (status.ok()) status = Resolve(del.ns);
+  if (!status.ok()) return AddError(frame, status);
+  const size_t first = writes_.size();
+  for (uint64_t i = 0; i < del.keys.size(); ++i) {
+    if (!CheckKey(del.keys[i]).ok()) {
+      // Some keys of it are to be refused, and the others not.
+      DropWrites(first);
+      return AddOther(MultiDeleteOf(del, frame, timeout_ms), frame.form);
+    }
+    Operation write;
+    write.kind = OpKind::kDelete;
+    PushWrite(del.keys[i], {.form = Frame::Form::kItem, .kind = wire::Kind::kDelete, .number = i},
+              timeout_ms, std::move(write));
+  }
   steps_.push_back(
-      {.kind = Step::Kind::kMultiSet, .frame = frame, .first = first, .count = set.entries.size()});
+      {.kind = Step::Kind::kMultiWrite, .frame = frame, .first = first, .count = del.keys.size()});
 }
 
 }  // namespace atoll::service

@@ -33,11 +33,11 @@ class OperationBatch {
   static constexpr size_t kMostOperations = 32'768;
 
   // An operation whose answer comes later. Lives as long as the batch is busy.
-  struct MultiSet;
+  struct MultiWrite;
   struct Late {
     OperationBatch* batch;
     const replication::Operation* operation;
-    MultiSet* set;  // nullptr: it is alone
+    MultiWrite* set;  // nullptr: it is alone
     Frame frame;
   };
 
@@ -69,7 +69,7 @@ class OperationBatch {
   // Reads an ExchangeRequest from the input. INVALID_ARGUMENT if it is none; then nothing may be
   // run.
   absl::Status Decode();
-  // Reads one bare request of this kind: kGet, kSet, kMultiGet, kMultiSet.
+  // Reads one bare request of this kind: kGet, kSet, kMultiGet, kMultiSet, kMultiDelete.
   absl::Status DecodeOne(wire::Kind kind);
   // Of what was decoded: keys.
   size_t count() const { return count_; }
@@ -104,7 +104,7 @@ class OperationBatch {
   class Writes;
   // What is carried out at once: a range of the lists below.
   struct Step {
-    enum class Kind : uint8_t { kGets, kMultiGet, kWrites, kMultiSet, kOther, kError };
+    enum class Kind : uint8_t { kGets, kMultiGet, kWrites, kMultiWrite, kOther, kError };
     Kind kind;
     Frame frame;  // but of kGets and kWrites, which have one for each
     size_t first;
@@ -128,6 +128,9 @@ class OperationBatch {
   void AddDelete(const wire::DeleteRequest& del, const Frame& frame, uint32_t timeout_ms);
   void AddMultiGet(const wire::MultiGetRequest& get, const Frame& frame, uint32_t timeout_ms);
   void AddMultiSet(const wire::MultiSetRequest& set, const Frame& frame, uint32_t timeout_ms);
+  void AddMultiDelete(const wire::MultiDeleteRequest& del, const Frame& frame, uint32_t timeout_ms);
+  // Takes back the writes from `first` on.
+  void DropWrites(size_t first);
   void AddOther(std::unique_ptr<v1::Operation> operation, Frame::Form form = Frame::Form::kResult);
   void AddError(const Frame& frame, const absl::Status& status);
   // Joins the step before if it is of this kind.
@@ -137,6 +140,8 @@ class OperationBatch {
                                             uint32_t timeout_ms);
   std::unique_ptr<v1::Operation> MultiSetOf(const wire::MultiSetRequest& set, const Frame& frame,
                                             uint32_t timeout_ms);
+  std::unique_ptr<v1::Operation> MultiDeleteOf(const wire::MultiDeleteRequest& del,
+                                               const Frame& frame, uint32_t timeout_ms);
   static absl::Duration TimeoutOf(uint32_t timeout_ms);
   // Makes it the last of `namespaces_`.
   absl::Status Resolve(std::string_view name);
@@ -158,17 +163,17 @@ class OperationBatch {
   void Burn(size_t count) const;
   bool burns() const { return handler_->limits_.test_burn > absl::ZeroDuration(); }
   void RunMultiGet(const Step& step);
-  void RunMultiSet(const Step& step);
+  void RunMultiWrite(const Step& step);
   void RefuseOne(const Frame& frame, const absl::Status& status);
   void RefuseStep(const Step& step, const absl::Status& status);
   void ExecuteGet(size_t index);
   void AppendResult(const Frame& frame, const replication::OperationResult& result, int64_t now_ms,
                     wire::Output* output);
-  void AppendMultiSet(const MultiSet& set, wire::Output* output);
+  void AppendMultiWrite(const MultiWrite& set, wire::Output* output);
   void AppendFailure(const Frame& frame, const absl::Status& status, wire::Output* output);
   void Flush();
   // Counts as one more that Leave is called for.
-  Late* MakeLate(const Frame& frame, const replication::Operation* operation, MultiSet* set);
+  Late* MakeLate(const Frame& frame, const replication::Operation* operation, MultiWrite* set);
 
   CacheHandler* const handler_;
   wire::Input input_;
@@ -206,7 +211,7 @@ class OperationBatch {
   absl::Status turn_is_over_;  // not OK: the rest is refused so
   std::string refusal_;        // serialized
   std::vector<std::unique_ptr<replication::Operation>> late_gets_;
-  std::vector<std::unique_ptr<MultiSet>> multi_sets_;
+  std::vector<std::unique_ptr<MultiWrite>> multi_writes_;
   CacheHandler::Admission admission_;
   // Run itself, and late operations. Released and acquired: whoever is last sees all that was done.
   std::atomic<size_t> busy_{0};

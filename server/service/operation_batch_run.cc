@@ -15,14 +15,14 @@ using replication::Operation;
 using replication::OperationResult;
 using replication::OpKind;
 
-// Answers of a MultiSet's entries, until all are there. Entries are written by whoever completes
-// them; whoever brings `missing` to nought sees them all, and writes the answer.
-struct OperationBatch::MultiSet {
+// Answers of a MultiSet's entries or a MultiDelete's keys, until all are there. Each is written by
+// whoever completes it; whoever brings `missing` to nought sees them all, and writes the answer.
+struct OperationBatch::MultiWrite {
   struct Item {
     wire::WriteResponse answer;
     absl::Status status;
   };
-  explicit MultiSet(const Frame& f, size_t count) : frame(f), items(count), missing(count) {}
+  explicit MultiWrite(const Frame& f, size_t count) : frame(f), items(count), missing(count) {}
   // Whether that was the last.
   bool Done(size_t count) { return missing.fetch_sub(count, std::memory_order_acq_rel) == count; }
 
@@ -121,7 +121,7 @@ class OperationBatch::Reads final : public replication::ReadSink {
 
 class OperationBatch::Writes final : public replication::WriteSink {
  public:
-  Writes(OperationBatch* batch, size_t first, MultiSet* set)
+  Writes(OperationBatch* batch, size_t first, MultiWrite* set)
       : batch_(batch), first_(first), set_(set) {}
 
   void Answer(size_t index, OperationResult result) override {
@@ -164,7 +164,7 @@ class OperationBatch::Writes final : public replication::WriteSink {
 
   OperationBatch* const batch_;
   const size_t first_;
-  MultiSet* const set_;
+  MultiWrite* const set_;
   size_t answered_ = 0;
 };
 
@@ -188,12 +188,12 @@ void OperationBatch::Clear() {
   errors_.clear();
   namespaces_.clear();
   late_gets_.clear();
-  multi_sets_.clear();
+  multi_writes_.clear();
   input_.Clear();
 }
 
 OperationBatch::Late* OperationBatch::MakeLate(const Frame& frame, const Operation* operation,
-                                               MultiSet* set) {
+                                               MultiWrite* set) {
   auto* const late = input_.arena().Array<Late>(1);
   *late = {.batch = this, .operation = operation, .set = set, .frame = frame};
   ++late_count_;
@@ -335,8 +335,8 @@ void OperationBatch::RunStep(const Step& step) {
     }
     case Step::Kind::kMultiGet:
       return RunMultiGet(step);
-    case Step::Kind::kMultiSet:
-      return RunMultiSet(step);
+    case Step::Kind::kMultiWrite:
+      return RunMultiWrite(step);
     case Step::Kind::kOther:
       for (size_t i = step.first; i < step.first + step.count; ++i) {
         owner_->StartOther(std::move(others_[i]));
@@ -367,7 +367,7 @@ void OperationBatch::RefuseStep(const Step& step, const absl::Status& status) {
         RefuseOne(write_frames_[i], status);
       return;
     case Step::Kind::kMultiGet:
-    case Step::Kind::kMultiSet:
+    case Step::Kind::kMultiWrite:
       return RefuseOne(step.frame, status);
     case Step::Kind::kOther:
       for (size_t i = step.first; i < step.first + step.count; ++i) {
@@ -421,12 +421,13 @@ void OperationBatch::RunMultiGet(const Step& step) {
   Flush();
 }
 
-void OperationBatch::RunMultiSet(const Step& step) {
-  MultiSet& set = *multi_sets_.emplace_back(std::make_unique<MultiSet>(step.frame, step.count));
+void OperationBatch::RunMultiWrite(const Step& step) {
+  MultiWrite& set =
+      *multi_writes_.emplace_back(std::make_unique<MultiWrite>(step.frame, step.count));
   Writes writes(this, step.first, &set);
   handler_->router_->WriteNow(absl::MakeConstSpan(writes_).subspan(step.first, step.count), writes);
   if (writes.answered() == 0 || !set.Done(writes.answered())) return;
-  AppendMultiSet(set, output_);
+  AppendMultiWrite(set, output_);
   Flush();
 }
 
@@ -435,7 +436,7 @@ void OperationBatch::Encode(Late* late, OperationResult result, wire::Output* ou
     return AppendResult(late->frame, result, absl::ToUnixMillis(handler_->clock_->Now()), output);
   }
   late->set->items[late->frame.number] = {AnswerOf(result), std::move(result.status)};
-  if (late->set->Done(1)) AppendMultiSet(*late->set, output);
+  if (late->set->Done(1)) AppendMultiWrite(*late->set, output);
 }
 
 void OperationBatch::AppendResult(const Frame& frame, const OperationResult& result, int64_t now_ms,
@@ -445,7 +446,7 @@ void OperationBatch::AppendResult(const Frame& frame, const OperationResult& res
   AppendWrite(frame, AnswerOf(result), output);
 }
 
-void OperationBatch::AppendMultiSet(const MultiSet& set, wire::Output* output) {
+void OperationBatch::AppendMultiWrite(const MultiWrite& set, wire::Output* output) {
   const bool bare = set.frame.form == Frame::Form::kBare;
   const size_t before = output->size();
   const wire::Output::Hole hole = bare ? wire::Output::Hole{} : output->LeaveHole();

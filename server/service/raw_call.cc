@@ -59,6 +59,8 @@ class Call final : public rpc::Tag, public OperationBatch::Owner {
         return service.RequestMultiGet(&context_, in, &writer_, queue_, queue_, Arm());
       case wire::Kind::kMultiSet:
         return service.RequestMultiSet(&context_, in, &writer_, queue_, queue_, Arm());
+      case wire::Kind::kMultiDelete:
+        return service.RequestMultiDelete(&context_, in, &writer_, queue_, queue_, Arm());
       case wire::Kind::kDelete:
       case wire::Kind::kOther:
         return;
@@ -103,6 +105,8 @@ class Call final : public rpc::Tag, public OperationBatch::Owner {
         return &result.multi_get();
       case v1::OperationResult::kMultiSet:
         return &result.multi_set();
+      case v1::OperationResult::kMultiDelete:
+        return &result.multi_delete();
       default:
         return &result.get();
     }

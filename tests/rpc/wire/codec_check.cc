@@ -61,6 +61,11 @@ void Fill(const MultiSetRequest& m, v1::MultiSetRequest* out) {
   for (const Entry& entry : m.entries) FillEntry(entry, out->add_entries());
 }
 
+void Fill(const MultiDeleteRequest& m, v1::MultiDeleteRequest* out) {
+  out->set_namespace_(Text(m.ns));
+  for (const std::string_view key : m.keys) out->add_keys(Text(key));
+}
+
 void Fill(const GetResponse& m, v1::GetResponse* out) {
   out->set_outcome(static_cast<v1::Outcome>(m.outcome));
   out->set_value(Text(m.value));
@@ -116,6 +121,9 @@ bool Fill(const Operation& m, v1::Operation* out) {
     case Kind::kMultiSet:
       Fill(m.multi_set, out->mutable_multi_set());
       return true;
+    case Kind::kMultiDelete:
+      Fill(m.multi_delete, out->mutable_multi_delete());
+      return true;
     case Kind::kOther:
       return out->ParseFromArray(m.other.data(), static_cast<int>(m.other.size()));
   }
@@ -138,7 +146,9 @@ bool Fill(const Result& m, v1::OperationResult* out) {
     case Kind::kMultiGet:
       return FillItems(m.multi_get, out->mutable_multi_get());
     case Kind::kMultiSet:
-      return FillItems(m.multi_set, out->mutable_multi_set());
+      return FillItems(m.multi_write, out->mutable_multi_set());
+    case Kind::kMultiDelete:
+      return FillItems(m.multi_write, out->mutable_multi_delete());
     case Kind::kOther:
       if (m.has_error) return true;
       return out->ParseFromArray(m.other.data(), static_cast<int>(m.other.size()));
@@ -153,6 +163,9 @@ void AddResults(v1::OperationResult* result) {
   }
   if (result->has_multi_set()) {
     for (auto& item : *result->mutable_multi_set()->mutable_results()) item.mutable_result();
+  }
+  if (result->has_multi_delete()) {
+    for (auto& item : *result->mutable_multi_delete()->mutable_results()) item.mutable_result();
   }
 }
 
@@ -294,6 +307,7 @@ std::string CompareWithGenerated(std::string_view bytes, absl::Span<const size_t
   ATOLL_COMPARE(DeleteRequest, DeleteRequest);
   ATOLL_COMPARE(MultiGetRequest, MultiGetRequest);
   ATOLL_COMPARE(MultiSetRequest, MultiSetRequest);
+  ATOLL_COMPARE(MultiDeleteRequest, MultiDeleteRequest);
   ATOLL_COMPARE(GetResponse, GetResponse);
   ATOLL_COMPARE(WriteResponse, SetResponse);
   ATOLL_COMPARE(WriteResponse, DeleteResponse);
@@ -302,7 +316,11 @@ std::string CompareWithGenerated(std::string_view bytes, absl::Span<const size_t
     return CompareItems<MultiGetItem, v1::MultiGetResponse>(input, bytes, "MultiGetResponse");
   }));
   note(compare([&] {
-    return CompareItems<MultiSetItem, v1::MultiSetResponse>(input, bytes, "MultiSetResponse");
+    return CompareItems<MultiWriteItem, v1::MultiSetResponse>(input, bytes, "MultiSetResponse");
+  }));
+  note(compare([&] {
+    return CompareItems<MultiWriteItem, v1::MultiDeleteResponse>(input, bytes,
+                                                                 "MultiDeleteResponse");
   }));
   note(compare([&] { return CompareRequest(input, bytes); }));
   note(compare([&] { return CompareResponse(input, bytes); }));

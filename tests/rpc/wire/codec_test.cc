@@ -34,7 +34,7 @@ std::string Name(int kind) { return absl::StrCat("kind ", kind); }
 
 // One operation of each kind that the codec knows.
 std::vector<v1::ExchangeRequest> OneOfEach() {
-  std::vector<v1::ExchangeRequest> requests(5);
+  std::vector<v1::ExchangeRequest> requests(6);
   for (v1::ExchangeRequest& request : requests) {
     request.add_operations()->set_id(300);
     request.mutable_operations(0)->set_timeout_ms(1000);
@@ -62,6 +62,8 @@ std::vector<v1::ExchangeRequest> OneOfEach() {
     multi_set->add_entries()->set_key(key);
     multi_set->mutable_entries(multi_set->entries_size() - 1)->set_value("value");
   }
+  auto* multi_delete = requests[5].mutable_operations(0)->mutable_multi_delete();
+  for (const char* key : {"a", "bc", "def"}) multi_delete->add_keys(key);
   return requests;
 }
 
@@ -87,6 +89,10 @@ v1::ExchangeResponse SomeResponse() {
   many->set_id(303);
   many->mutable_multi_get()->add_results()->mutable_result()->set_outcome(v1::OUTCOME_MISS);
   many->mutable_multi_get()->add_results()->set_index(1);
+  auto* deleted = response.add_results();
+  deleted->set_id(304);
+  deleted->mutable_multi_delete()->add_results()->mutable_result()->set_outcome(v1::OUTCOME_MISS);
+  deleted->mutable_multi_delete()->add_results()->set_index(1);
   return response;
 }
 
@@ -116,6 +122,7 @@ TEST(Codec, ReadsAndWritesSingleMessagesAsTheGeneratedParserDoes) {
     check(v1::DeleteRequest());
     check(v1::MultiGetRequest());
     check(v1::MultiSetRequest());
+    check(v1::MultiDeleteRequest());
     check(v1::GetResponse());
   }
 }
@@ -199,6 +206,9 @@ TEST(Codec, LeavesWhatNoProgramOfOursWritesToTheGeneratedParser) {
       {"two kinds, of which the last counts", get + std::string("\x2a\x03\x12\x01k", 5)},
       {"an overlong id", get + std::string("\x08\x81\x80\x80\x80\x80\x80\x80\x80\x80\x02", 11)},
       {"another kind", std::string("\x52\x03\x12\x01k", 5)},
+      {"a tag longer than it need be", std::string("\x9a\x00\x03\x12\x01k", 6)},
+      {"a field above 31", std::string("\x82\x02\x03\x12\x01k", 6)},
+      {"a tag that ends the message", get + std::string("\x82", 1)},
       {"no kind", std::string("\x08\x01", 2)},
       {"a key of another type", std::string("\x1a\x02\x10\x01", 4)},
       {"a namespace that is not ASCII", std::string("\x1a\x06\x0a\x01\xff\x12\x01k", 8)},
@@ -247,16 +257,18 @@ TEST(Codec, BelievesNoLengthBeyondTheMessage) {
 }
 
 TEST(Codec, KeepsNoMoreKeysThanACallMayHave) {
-  v1::MultiGetRequest request;
-  for (size_t i = 0; i < kMostItems + 5; ++i) request.add_keys("k");
-  const std::string bytes = request.SerializeAsString();
-  Input input;
-  const std::string_view piece = bytes;
-  input.Load({&piece, 1});
-  MultiGetRequest decoded;
-  ASSERT_TRUE(Decode(input, &decoded));
-  EXPECT_EQ(decoded.count, kMostItems + 5);
-  EXPECT_EQ(decoded.keys.size(), kMostItems);
+  const auto check = [](auto request, auto decoded) {
+    for (size_t i = 0; i < kMostItems + 5; ++i) request.add_keys("k");
+    const std::string bytes = request.SerializeAsString();
+    Input input;
+    const std::string_view piece = bytes;
+    input.Load({&piece, 1});
+    ASSERT_TRUE(Decode(input, &decoded));
+    EXPECT_EQ(decoded.count, kMostItems + 5);
+    EXPECT_EQ(decoded.keys.size(), kMostItems);
+  };
+  check(v1::MultiGetRequest(), MultiGetRequest());
+  check(v1::MultiDeleteRequest(), MultiDeleteRequest());
 }
 
 // --- By reference ---
@@ -294,6 +306,9 @@ TEST(Codec, CopiesNothingThatLiesInOnePiece) {
           EXPECT_TRUE(inside(entry.key));
           EXPECT_TRUE(inside(entry.value.bytes));
         }
+        break;
+      case Kind::kMultiDelete:
+        for (const std::string_view key : operation.multi_delete.keys) EXPECT_TRUE(inside(key));
         break;
       case Kind::kOther:
         ADD_FAILURE() << "not read by hand";
@@ -356,6 +371,25 @@ TEST(Codec, FramesOperationsAsTheGeneratedParserReadsThem) {
     EXPECT_EQ(parsed.operations(0).get().if_version_not(), get.if_version_not);
     EXPECT_TRUE(RequestReadByHand(bytes));
   }
+}
+
+TEST(Codec, FramesAKindWhoseTagHasTwoBytes) {
+  const std::vector<std::string_view> keys = {"a", "bc"};
+  const MultiDeleteRequest del{.ns = "users", .keys = keys, .count = keys.size()};
+  const size_t body = BodySize(Kind::kMultiDelete, Size(del));
+  std::string bytes(OperationFrameSize(300, 1000, body) + body, '\0');
+  auto* out = reinterpret_cast<uint8_t*>(bytes.data());
+  out = WriteOperationFrame(300, 1000, body, out);
+  out = Write(del, WriteBodyHead(Kind::kMultiDelete, Size(del), out));
+  ASSERT_EQ(reinterpret_cast<const char*>(out), bytes.data() + bytes.size());
+  v1::ExchangeRequest parsed;
+  ASSERT_TRUE(parsed.ParseFromString(bytes));
+  ASSERT_EQ(parsed.operations_size(), 1);
+  EXPECT_EQ(parsed.operations(0).timeout_ms(), 1000u);
+  EXPECT_EQ(parsed.operations(0).multi_delete().namespace_(), "users");
+  ASSERT_EQ(parsed.operations(0).multi_delete().keys_size(), 2);
+  EXPECT_EQ(parsed.operations(0).multi_delete().keys(1), "bc");
+  EXPECT_TRUE(RequestReadByHand(bytes));
 }
 
 TEST(Codec, FramesResultsAsTheGeneratedParserReadsThem) {

@@ -59,10 +59,14 @@ class RandomMessages {
     m->set_namespace_(Name());
     for (uint64_t i = Below(40); i > 0; --i) FillEntry(m->add_entries());
   }
+  void Fill(v1::MultiDeleteRequest* m) {
+    m->set_namespace_(Name());
+    for (uint64_t i = Below(40); i > 0; --i) m->add_keys(Bytes(20));
+  }
   void Fill(v1::Operation* m) {
     m->set_id(Number());
     if (!Sometimes()) m->set_timeout_ms(static_cast<uint32_t>(Number()));
-    switch (Below(5)) {
+    switch (Below(6)) {
       case 0:
         return Fill(m->mutable_get());
       case 1:
@@ -71,6 +75,8 @@ class RandomMessages {
         return Fill(m->mutable_delete_());
       case 3:
         return Fill(m->mutable_multi_get());
+      case 4:
+        return Fill(m->mutable_multi_delete());
       default:
         return Fill(m->mutable_multi_set());
     }
@@ -107,7 +113,7 @@ class RandomMessages {
   }
   void Fill(v1::OperationResult* m) {
     m->set_id(Number());
-    switch (Below(6)) {
+    switch (Below(7)) {
       case 0:
         return Fill(m->mutable_get());
       case 1:
@@ -129,6 +135,14 @@ class RandomMessages {
           Sometimes() ? FillError(item->mutable_error()) : FillWrite(item->mutable_result());
         }
         m->mutable_multi_set();
+        return;
+      case 5:
+        for (uint32_t i = 0, n = static_cast<uint32_t>(Below(30)); i < n; ++i) {
+          auto* item = m->mutable_multi_delete()->add_results();
+          item->set_index(i);
+          Sometimes() ? FillError(item->mutable_error()) : FillWrite(item->mutable_result());
+        }
+        m->mutable_multi_delete();
         return;
       default:
         return FillError(m->mutable_error());

@@ -289,7 +289,17 @@ TEST_P(CacheService, AMultiCallAnswersEveryKey) {
   v1::MultiDeleteResponse erased;
   ASSERT_TRUE(stub_.Call(&S::MultiDelete, erase, &erased).ok());
   EXPECT_EQ(erased.results_size(), 100);
+  for (const auto& result : erased.results()) {
+    EXPECT_EQ(result.result().outcome(), v1::OUTCOME_OK) << result.ShortDebugString();
+  }
   EXPECT_EQ(stub_.Get("many-7").outcome(), v1::OUTCOME_MISS);
+  // One of them is refused, and the others not.
+  erase.add_keys("");
+  ASSERT_TRUE(stub_.Call(&S::MultiDelete, erase, &erased).ok());
+  ASSERT_EQ(erased.results_size(), 101);
+  for (const auto& result : erased.results()) {
+    EXPECT_EQ(result.has_error(), result.index() == 100) << result.ShortDebugString();
+  }
 }
 
 TEST_P(CacheService, ARefusalNamesFieldValueAndLimit) {

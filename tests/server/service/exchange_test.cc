@@ -175,11 +175,12 @@ TEST_P(Exchange, AMultiCallOnTheStreamAnswersEveryKey) {
     EXPECT_TRUE(seen.insert(item.index()).second);
   }
   request.Clear();
-  v1::Operation& gets = *request.add_operations();
+  v1::Operation gets;
   gets.set_id(8);
   for (int i = 0; i < 301; ++i) {
     gets.mutable_multi_get()->add_keys(nodes_.KeyOf(i % nodes_.size(), i));
   }
+  *request.add_operations() = gets;
   // The same, of which one is refused and the others not.
   v1::Operation& mixed = *request.add_operations();
   mixed = gets;
@@ -203,6 +204,27 @@ TEST_P(Exchange, AMultiCallOnTheStreamAnswersEveryKey) {
         EXPECT_EQ(item.result().value().size(), item.index() * 40);
       }
     }
+  }
+  request.Clear();
+  v1::Operation& deletes = *request.add_operations();
+  deletes.set_id(10);
+  *deletes.mutable_multi_delete()->mutable_keys() = gets.multi_get().keys();
+  results = caller_.Call(request);
+  ASSERT_EQ(results[10].multi_delete().results_size(), 301);
+  seen.clear();
+  for (const v1::MultiDeleteResult& item : results[10].multi_delete().results()) {
+    EXPECT_TRUE(seen.insert(item.index()).second);
+    EXPECT_FALSE(item.has_error());
+    EXPECT_EQ(item.result().outcome(), item.index() == 300 ? v1::OUTCOME_MISS : v1::OUTCOME_OK);
+  }
+  request.mutable_operations(0)->set_id(11);
+  request.mutable_operations(0)->mutable_multi_delete()->set_keys(5, std::string(1300, 'k'));
+  results = caller_.Call(request);
+  ASSERT_EQ(results[11].multi_delete().results_size(), 301);
+  for (const v1::MultiDeleteResult& item : results[11].multi_delete().results()) {
+    EXPECT_EQ(item.has_error(), item.index() == 5);
+    EXPECT_EQ(item.result().outcome(),
+              item.has_error() ? v1::OUTCOME_UNSPECIFIED : v1::OUTCOME_MISS);
   }
 }
 
@@ -235,8 +257,9 @@ TEST_P(Exchange, ARefusalConcernsItsOperationAlone) {
   set = add()->mutable_set();
   set->set_key(Key());
   set->set_value("v");
+  add()->mutable_multi_delete();
   Results results = caller_.Call(request);
-  ASSERT_EQ(results.size(), 10u);
+  ASSERT_EQ(results.size(), 11u);
   const std::map<uint64_t, std::string> wanted = {{1, "key: empty"},
                                                   {2, "key: 1025 bytes, limit 1024"},
                                                   {3, "ttl_ms: -1"},
@@ -245,7 +268,8 @@ TEST_P(Exchange, ARefusalConcernsItsOperationAlone) {
                                                   {6, "keys: none"},
                                                   {7, "entries: none"},
                                                   {8, "keys: 10001, limit 10000"},
-                                                  {9, "operation: of no kind"}};
+                                                  {9, "operation: of no kind"},
+                                                  {11, "keys: none"}};
   for (const auto& [at, message] : wanted) {
     SCOPED_TRACE(at);
     EXPECT_THAT(results[at].error().message(), HasSubstr(message));
