@@ -26,8 +26,13 @@ constexpr size_t kMostAtOnce = 128;
 // Keys that FindEach asks for ahead.
 constexpr size_t kPrefetched = 24;
 
+// Into the second level: what is asked for so far ahead is still there, and the first level, which
+// has room for few lines on their way, is left to buckets.
 void PrefetchLines(const void* at, int lines) {
-  for (int i = 0; i < lines; ++i) __builtin_prefetch(static_cast<const char*>(at) + 64 * i);
+  constexpr int kSecondLevel = 2;
+  for (int i = 0; i < lines; ++i) {
+    __builtin_prefetch(static_cast<const char*>(at) + 64 * i, /*rw=*/0, kSecondLevel);
+  }
 }
 
 }  // namespace
@@ -113,7 +118,7 @@ void Engine::FindGroups(absl::Span<const Key> keys, const FindOptions& options,
     group.keys = keys.subspan(std::min(from, keys.size()), kGroup);
     group.results = results.subspan(std::min(from, results.size()), group.keys.size());
   };
-  for (const Key& key : keys) PrefetchLines(&tables_->OfHash(key.hash), 2);
+  for (const Key& key : keys) PrefetchLines(&tables_->OfHash(key.hash), 1);
   load(*current, 0);
   LockGroup(*current, *next);
   for (size_t from = 0; from < keys.size(); from += kGroup) {
@@ -170,15 +175,15 @@ void Engine::FindEach(absl::Span<const Key> keys, const FindOptions& options, Fi
 // Three rounds, each of which touches what the one before has asked for: partitions, buckets,
 // entries. The locks in between are free, as a rule, and their lines are needed anyway.
 void Engine::Prefetch(absl::Span<const Key> keys) {
-  for (const Key& key : keys) PrefetchLines(&tables_->OfHash(key.hash), 2);
+  for (const Key& key : keys) PrefetchLines(&tables_->OfHash(key.hash), 1);
   for (const Key& key : keys) {
     Partition& p = tables_->OfHash(key.hash);
-    base::MutexLock lock(p.mu);
+    SmallMutexLock lock(p.mu);
     p.index.PrefetchBucket(key.hash);
   }
   for (const Key& key : keys) {
     Partition& p = tables_->OfHash(key.hash);
-    base::MutexLock lock(p.mu);
+    SmallMutexLock lock(p.mu);
     const Slot* const slot = p.index.Find(key.hash, [](const Slot&) { return true; });
     if (slot != nullptr) PrefetchLines(tables_->arena->At(slot->segment()) + slot->offset(), 3);
   }

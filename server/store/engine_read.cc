@@ -81,7 +81,7 @@ Found Engine::Find(const Key& key, const FindOptions& options, ReadBuffer& buffe
 void Engine::FindOne(const Key& key, const FindOptions& options, base::CacheSeconds now,
                      Place place, Found* found) {
   Partition& p = tables_->OfHash(key.hash);
-  base::MutexLock lock(p.mu);
+  SmallMutexLock lock(p.mu);
   FindIn(p, tables_->FindSlot(p, key), key, options, now, place, found);
 }
 
@@ -133,7 +133,7 @@ ScanChunk Engine::Scan(base::PartitionId partition, uint64_t cursor, const ScanO
   uint32_t next = Slot::TagOf(cursor);
   uint64_t bytes = 0;
   for (uint32_t part = 0; part < kScannedParts; ++part) {
-    base::MutexLock lock(p.mu);
+    SmallMutexLock lock(p.mu);
     const bool more = ScanPart(p, options, now, &next, &chunk, &bytes);
     chunk.done = next == 1u << Slot::kTagBits;
     if (chunk.done || !more) break;
@@ -145,7 +145,7 @@ ScanChunk Engine::Scan(base::PartitionId partition, uint64_t cursor, const ScanO
 StoreStats Engine::Stats() const {
   StoreStats stats;
   for (const Partition& p : tables_->partitions) {
-    base::MutexLock lock(p.mu);
+    SmallMutexLock lock(p.mu);
     stats.items += p.index.size();
     stats.live_bytes += p.live_bytes;
     stats.index_bytes += static_cast<uint64_t>(p.charged_bytes + p.index.pool_bytes());
@@ -169,7 +169,7 @@ StoreStats Engine::Stats() const {
 
 uint64_t Engine::ItemsIn(base::PartitionId partition) const {
   const Partition& p = tables_->At(partition);
-  base::MutexLock lock(p.mu);
+  SmallMutexLock lock(p.mu);
   return p.index.size();
 }
 

@@ -9,8 +9,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "base/ids.h"
-#include "base/mutex.h"
 #include "server/store/index.h"
+#include "server/store/small_mutex.h"
 #include "server/store/store.h"
 #include "server/store/tombstones.h"
 
@@ -26,21 +26,25 @@ struct alignas(64) Partition {
     std::vector<Warmed> warmed;
   };
 
-  // A look-up needs the mutex and the head of the index: one line.
-  mutable base::Mutex mu;
-  Index index ABSL_GUARDED_BY(mu);
+  // All that a look-up which finds its key touches is one line.
+  mutable SmallMutex mu;
   bool open ABSL_GUARDED_BY(mu) = false;
   bool retain_tombstones ABSL_GUARDED_BY(mu) = false;
   bool note_warmed ABSL_GUARDED_BY(mu) = false;
+  std::unique_ptr<Memory> memory ABSL_GUARDED_BY(mu);
+  uint64_t hits ABSL_GUARDED_BY(mu) = 0;
+  Index index ABSL_GUARDED_BY(mu);
+  uint64_t misses ABSL_GUARDED_BY(mu) = 0;
   Shard* shard ABSL_GUARDED_BY(mu) = nullptr;  // set when it is first opened
   base::Version committed ABSL_GUARDED_BY(mu);
-  std::unique_ptr<Memory> memory ABSL_GUARDED_BY(mu);
   int64_t charged_bytes ABSL_GUARDED_BY(mu) = 0;  // to the arena: what is on the heap
   uint64_t live_bytes ABSL_GUARDED_BY(mu) = 0;
-  uint64_t hits ABSL_GUARDED_BY(mu) = 0;
-  uint64_t misses ABSL_GUARDED_BY(mu) = 0;
   uint64_t evictions ABSL_GUARDED_BY(mu) = 0;
   uint64_t expirations ABSL_GUARDED_BY(mu) = 0;
 };
+
+#ifndef ATOLL_OBSERVE_LOCKS
+static_assert(sizeof(Partition) == 128);
+#endif
 
 }  // namespace atoll::store

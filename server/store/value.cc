@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "server/store/bytes.h"
-
 namespace atoll::store {
 
 Value::Value(absl::Span<const std::string_view> pieces, std::shared_ptr<const void> owner)
@@ -25,28 +23,19 @@ std::string Value::Flatten() const {
   return flat;
 }
 
-char* ReadBuffer::Allocate(size_t size) {
-  if (blocks_.empty() || blocks_.back().size - used_ < size) {
-    const size_t block = std::max(size, kBlockBytes);
-    // Not make_unique: that would write zeros first.
-    blocks_.push_back({std::unique_ptr<char[]>(new char[block]), block});
-    used_ = 0;
-  }
-  char* const place = blocks_.back().data.get() + used_;
-  used_ += size;
-  return place;
-}
-
-std::string_view ReadBuffer::Copy(std::string_view bytes) {
-  if (bytes.empty()) return {};
-  char* const place = Allocate(bytes.size());
-  CopyBytes(place, bytes.data(), bytes.size());
-  return {place, bytes.size()};
+void ReadBuffer::AddBlock(size_t at_least) {
+  const size_t size = std::max(at_least, kBlockBytes);
+  // Not make_unique: that would write zeros first.
+  blocks_.push_back({std::unique_ptr<char[]>(new char[size]), size});
+  next_ = blocks_.back().data.get();
+  left_ = size;
 }
 
 void ReadBuffer::Reset() {
-  if (blocks_.size() > 1) blocks_.resize(1);
-  used_ = 0;
+  if (blocks_.empty()) return;
+  blocks_.resize(1);
+  next_ = blocks_.front().data.get();
+  left_ = blocks_.front().size;
 }
 
 }  // namespace atoll::store

@@ -10,10 +10,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
+#include "server/store/bytes.h"
 
 namespace atoll::store {
 
@@ -28,9 +30,13 @@ class Value {
   Value(absl::Span<const std::string_view> pieces, std::shared_ptr<const void> owner);
   // Becomes what Value(bytes) is.
   void Refer(std::string_view bytes) {
-    pieces_.clear();
-    pieces_.push_back(bytes);
-    owner_.reset();
+    if (pieces_.size() == 1) {
+      pieces_[0] = bytes;
+    } else {
+      pieces_.clear();
+      pieces_.push_back(bytes);
+    }
+    if (owner_ != nullptr) owner_.reset();
     size_ = bytes.size();
   }
   // Owns the bytes.
@@ -53,12 +59,26 @@ class Value {
 class ReadBuffer {
  public:
   ReadBuffer() = default;
-  ReadBuffer(ReadBuffer&&) = default;
-  ReadBuffer& operator=(ReadBuffer&&) = default;
+  ReadBuffer(ReadBuffer&& other) noexcept { *this = std::move(other); }
+  ReadBuffer& operator=(ReadBuffer&& other) noexcept {
+    blocks_ = std::move(other.blocks_);
+    next_ = std::exchange(other.next_, nullptr);
+    left_ = std::exchange(other.left_, 0);
+    return *this;
+  }
 
   // Room for `size` bytes, uninitialized, until Reset.
-  char* Allocate(size_t size);
-  std::string_view Copy(std::string_view bytes);
+  char* Allocate(size_t size) {
+    if (size > left_) AddBlock(size);
+    left_ -= size;
+    return std::exchange(next_, next_ + size);
+  }
+  std::string_view Copy(std::string_view bytes) {
+    if (bytes.empty()) return {};
+    char* const place = Allocate(bytes.size());
+    CopyBytes(place, bytes.data(), bytes.size());
+    return {place, bytes.size()};
+  }
   // Frees all but the first block.
   void Reset();
 
@@ -68,8 +88,12 @@ class ReadBuffer {
     std::unique_ptr<char[]> data;
     size_t size = 0;
   };
+  void AddBlock(size_t at_least);
+
   std::vector<Block> blocks_;
-  size_t used_ = 0;  // of the last block
+  // In the last block.
+  char* next_ = nullptr;
+  size_t left_ = 0;
 };
 
 }  // namespace atoll::store
