@@ -2,19 +2,27 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
 #include <thread>
 #include <vector>
 
 namespace atoll::store {
 namespace {
 
+bool IsFree(SmallMutex& mu) {
+  if (!mu.TryLock()) return false;
+  mu.Unlock();
+  return true;
+}
+
 TEST(SmallMutex, OneHolderAtATime) {
   SmallMutex mu;
-  mu.Lock();
-  EXPECT_FALSE(mu.TryLock());
-  mu.Unlock();
-  EXPECT_TRUE(mu.TryLock());
-  mu.Unlock();
+  {
+    const SmallMutexLock lock(mu);
+    EXPECT_FALSE(std::async(std::launch::async, [&] { return IsFree(mu); }).get());
+  }
+  EXPECT_TRUE(IsFree(mu));
+  EXPECT_TRUE(IsFree(mu));
 }
 
 // Threads that sleep are woken, the last one of several too: else this never ends.
@@ -37,8 +45,7 @@ TEST(SmallMutex, WhoWaitsIsWoken) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(plain, kThreads * kRounds);
-  EXPECT_TRUE(mu.TryLock());
-  mu.Unlock();
+  EXPECT_TRUE(IsFree(mu));
 }
 
 }  // namespace
