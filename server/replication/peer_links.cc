@@ -64,7 +64,7 @@ class PeerLinks::Link {
     // Heartbeats carry leases and are in no order with the rest: they do not wait behind values,
     // nor for answers. Nor does what is seldom.
     const bool beat = message.has_heartbeat() || message.has_heartbeat_ack();
-    AppendMessage(message, size, beat ? &beats_ : &BackLocked().out);
+    AppendLocked(message, size, beat ? &beats_ : &BackLocked().out);
     urgent_ = true;
     QueuedLocked();
     return true;
@@ -75,7 +75,7 @@ class PeerLinks::Link {
     base::MutexLock lock(mu_);
     // What is behind already is not to fall further behind.
     if (!TakesLocked(size) || waiting_bytes_ + size > kEnoughBytes) return false;
-    AppendMessage(message, size, &BackLocked().out);
+    AppendLocked(message, size, &BackLocked().out);
     QueuedLocked();
     return true;
   }
@@ -86,7 +86,9 @@ class PeerLinks::Link {
     for (const wire::EncodedRecord& record : append.records) size += record.bytes.size();
     if (!TakesLocked(size)) return false;
     Queued& back = BackLocked();
+    const size_t before = back.out.size();
     wire::AppendItem(append, &back.out);
+    waiting_bytes_ += back.out.size() - before;
     if (!append.records.empty()) back.asks = true;
     QueuedLocked();
     return true;
@@ -95,7 +97,10 @@ class PeerLinks::Link {
   bool Send(absl::Span<const wire::AppendAck> acks) {
     base::MutexLock lock(mu_);
     if (!TakesLocked(0)) return false;
-    for (const wire::AppendAck& ack : acks) wire::AppendItem(ack, &BackLocked().out);
+    wire::Output& out = BackLocked().out;
+    const size_t before = out.size();
+    for (const wire::AppendAck& ack : acks) wire::AppendItem(ack, &out);
+    waiting_bytes_ += out.size() - before;
     answers_ = true;
     QueuedLocked();
     return true;
@@ -210,17 +215,17 @@ class PeerLinks::Link {
   }
 
   // `size` is the message's, computed just now.
-  static void AppendMessage(const internal::v1::PeerMessage& message, size_t size,
-                            wire::Output* out) {
+  void AppendLocked(const internal::v1::PeerMessage& message, size_t size, wire::Output* out)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    const size_t before = out->size();
     uint8_t* const place = wire::ReserveItem(size, out);
     message.SerializeWithCachedSizesToArray(place);
     out->Advance(place + size);
+    waiting_bytes_ += out->size() - before;
   }
 
   // Something was added.
   void QueuedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    waiting_bytes_ = beats_.size();
-    for (const auto& queued : queue_) waiting_bytes_ += queued->out.size();
     // Told before it is asked whether somebody holds: see `holders_`.
     if ((waiting_bytes_ > links_->options_.batch_bytes || !links_->KeepBack()) &&
         MayWriteLocked()) {
@@ -273,6 +278,7 @@ class PeerLinks::Link {
     queue_.pop_front();
     usual_bytes_ = std::max(next->out.size() + next->out.size() / 4, usual_bytes_ / 2);
     next->out.Splice(beats_);
+    waiting_bytes_ -= next->out.size();
     wire::AppendNumbers(++number_, received_, &next->out);
     if (std::exchange(next->asks, false)) {
       asked_ = number_;
@@ -280,11 +286,8 @@ class PeerLinks::Link {
     }
     const grpc::ByteBuffer message = next->out.Finish();
     if (queue_.empty()) {
-      waiting_bytes_ = 0;
       answers_ = false;
       urgent_ = false;
-    } else {
-      waiting_bytes_ -= std::min(waiting_bytes_, message.Length());
     }
     spare_ = std::move(next);
     writing_ = true;
@@ -410,21 +413,22 @@ void PeerLinks::Stop() {
     if (!stopped_) {
       stopped_ = true;
       PublishLocked({});
-      for (Link* link : under_way_) link->Close();
+      for (const auto& [at, link] : links_) link->Close();
     }
-    while (!under_way_.empty()) gone_.Wait(mu_);
+    while (!links_.empty()) gone_.Wait(mu_);
   }
   poller_->Stop();
 }
 
 void PeerLinks::Gone(Link* link) {
   base::MutexLock lock(mu_);
-  under_way_.erase(link);
+  auto found = links_.extract(link);
+  readers_.Retire(std::move(found.mapped()));
   gone_.SignalAll();
 }
 
 PeerLinks::Link* PeerLinks::Find(base::Incarnation to) const {
-  for (const auto& [node, link] : *routes_.load(std::memory_order_acquire)) {
+  for (const auto& [node, link] : *routes_.load()) {
     if (node == to) return link;
   }
   return nullptr;
@@ -432,8 +436,11 @@ PeerLinks::Link* PeerLinks::Find(base::Incarnation to) const {
 
 template <typename Message>
 void PeerLinks::SendAny(base::Incarnation to, const Message& message) {
-  Link* const link = Find(to);
-  if (link != nullptr && link->Send(message)) return;
+  {
+    const ReadEpochs::Reader reading(readers_);
+    Link* const link = Find(to);
+    if (link != nullptr && link->Send(message)) return;
+  }
   dropped_.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -464,6 +471,7 @@ void PeerLinks::SendAck(base::Incarnation to, const wire::AppendAck& ack) {
 }
 
 bool PeerLinks::SendAlong(base::Incarnation to, const internal::v1::PeerMessage& message) {
+  const ReadEpochs::Reader reading(readers_);
   Link* const link = Find(to);
   return link != nullptr && link->SendAlong(message);
 }
@@ -479,7 +487,8 @@ void PeerLinks::Release() {
   holders_.fetch_sub(1);
   if (!kept_back_.exchange(false)) return;
   // Those of others who still hold leave as well: holders may overlap without an end.
-  for (const auto& [to, link] : *routes_.load(std::memory_order_acquire)) link->Flush();
+  const ReadEpochs::Reader reading(readers_);
+  for (const auto& [to, link] : *routes_.load()) link->Flush();
 }
 
 absl::Status PeerLinks::OnHello(const internal::v1::LinkHello& hello) {
@@ -513,8 +522,11 @@ absl::Status PeerLinks::OnMessages(base::Incarnation from, wire::Input& input) {
     input.Load(absl::MakeConstSpan(&piece, 1));
     if (!wire::Decode(input, &message)) return absl::InternalError("message: not read by hand");
   }
-  if (Link* const link = Find(from); link != nullptr) {
-    link->OnNumbers(message.number, message.received);
+  {
+    const ReadEpochs::Reader reading(readers_);
+    if (Link* const link = Find(from); link != nullptr) {
+      link->OnNumbers(message.number, message.received);
+    }
   }
   // Acknowledgements leave together, and answers to callers do.
   const Afterwards::Scope scope;
@@ -532,8 +544,9 @@ absl::Status PeerLinks::OnMessages(base::Incarnation from, wire::Input& input) {
 }
 
 void PeerLinks::PublishLocked(Routes routes) {
-  all_routes_.push_back(std::make_unique<const Routes>(std::move(routes)));
-  routes_.store(all_routes_.back().get(), std::memory_order_release);
+  auto before = std::exchange(published_, std::make_shared<const Routes>(std::move(routes)));
+  routes_.store(published_.get());
+  if (before != nullptr) readers_.Retire(std::move(before));
 }
 
 void PeerLinks::OnMap(const cluster::MapPtr& map) {
@@ -553,21 +566,33 @@ void PeerLinks::OnMap(const cluster::MapPtr& map) {
         std::find_if(member.listeners.begin(), member.listeners.end(),
                      [&](const ring::MemberListener& l) { return l.name == options_.listener; });
     if (listener == member.listeners.end()) continue;
-    all_links_.push_back(std::make_unique<Link>(this, member.incarnation, listener->address));
-    made.push_back(all_links_.back().get());
-    under_way_.insert(made.back());
-    wanted.emplace_back(member.incarnation, made.back());
+    auto link = std::make_shared<Link>(this, member.incarnation, listener->address);
+    made.push_back(link.get());
+    wanted.emplace_back(member.incarnation, link.get());
+    links_.emplace(link.get(), std::move(link));
   }
-  const Routes& before = *routes_.load(std::memory_order_relaxed);
-  for (const auto& route : before) {
-    if (std::find(wanted.begin(), wanted.end(), route) == wanted.end()) route.second->Close();
+  readers_.Reclaim();
+  if (wanted == *published_) return;
+  // Found by nobody before it is closed: one that has ended is let go of (Gone).
+  std::vector<Link*> unwanted;
+  for (const auto& route : *published_) {
+    if (std::find(wanted.begin(), wanted.end(), route) == wanted.end()) {
+      unwanted.push_back(route.second);
+    }
   }
-  if (wanted != before) PublishLocked(std::move(wanted));
+  PublishLocked(std::move(wanted));
+  for (Link* link : unwanted) link->Close();
   for (Link* link : made) link->Dial(cluster_id_);
 }
 
+size_t PeerLinks::kept() const {
+  base::MutexLock lock(mu_);
+  return links_.size() + 1 + readers_.waiting();
+}
+
 int PeerLinks::up() const {
-  const Routes& routes = *routes_.load(std::memory_order_acquire);
+  const ReadEpochs::Reader reading(readers_);
+  const Routes& routes = *routes_.load();
   return static_cast<int>(
       std::count_if(routes.begin(), routes.end(), [](const auto& at) { return at.second->up(); }));
 }

@@ -22,13 +22,14 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "atoll/internal/v1/peer.pb.h"
 #include "base/mutex.h"
 #include "rpc/completion_queue.h"
 #include "server/cluster/cluster_view.h"
 #include "server/replication/link_sink.h"
+#include "server/replication/read_epochs.h"
 #include "server/replication/replicator.h"
 
 namespace atoll::rpc {
@@ -78,6 +79,9 @@ class PeerLinks final : public Transport, public LinkSink, public cluster::Clust
   // Links that are up.
   int up() const;
   uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
+  // Links and tables of them that are still in memory: those in use, and what was let go of while
+  // somebody was looking.
+  size_t kept() const ABSL_LOCKS_EXCLUDED(mu_);
   // Messages written.
   uint64_t written() const { return written_.load(std::memory_order_relaxed); }
 
@@ -88,7 +92,7 @@ class PeerLinks final : public Transport, public LinkSink, public cluster::Clust
   using Routes = std::vector<std::pair<base::Incarnation, Link*>>;
 
   void Gone(Link* link);
-  // nullptr: the node is not in the map.
+  // nullptr: the node is not in the map. While the caller reads (`readers_`).
   Link* Find(base::Incarnation to) const;
   void PublishLocked(Routes routes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   template <typename Message>
@@ -108,14 +112,13 @@ class PeerLinks final : public Transport, public LinkSink, public cluster::Clust
   base::CondVar gone_;
   std::string cluster_id_ ABSL_GUARDED_BY(mu_);
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
-  // Links that gRPC is not done with.
-  absl::flat_hash_set<Link*> under_way_ ABSL_GUARDED_BY(mu_);
-  // Whoever sends takes no lock to find its link, so that neither links nor routes of before go
-  // until the end: a few hundred bytes for each process that another node ever was.
-  std::vector<std::unique_ptr<Link>> all_links_ ABSL_GUARDED_BY(mu_);
-  std::vector<std::unique_ptr<const Routes>> all_routes_ ABSL_GUARDED_BY(mu_);
-  // The last of them: of the nodes that are wanted. Released and acquired.
+  // Links that gRPC is not done with, those of `routes_` among them.
+  absl::flat_hash_map<const Link*, std::shared_ptr<Link>> links_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<const Routes> published_ ABSL_GUARDED_BY(mu_);
+  // What `published_` holds: of the nodes that are wanted. Whoever sends takes no lock to find its
+  // link, but reads; links and routes that are let go of are destroyed once nobody reads them.
   std::atomic<const Routes*> routes_{nullptr};
+  mutable ReadEpochs readers_;        // Retire and Reclaim under mu_
   std::atomic<uint64_t> dropped_{0};  // relaxed: a counter
 };
 

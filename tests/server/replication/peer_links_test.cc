@@ -293,5 +293,35 @@ TEST(PeerLinks, ANodeThatIsGoneFromTheMapIsLetGo) {
   EXPECT_EQ(a.links.dropped(), 1u);
 }
 
+// Senders go on meanwhile: they look for links that are let go of.
+TEST(PeerLinks, OfAPeerThatRestartsOftenNoEarlierLinkIsKept) {
+  End a(test::NodeId(0));
+  std::atomic<bool> stop{false};
+  std::thread sender([&] {
+    for (uint64_t n = 0; !stop; ++n) SendNumbered(a.links, n);
+  });
+  constexpr uint64_t kRestarts = 30;
+  for (uint64_t n = 1; n <= kRestarts; ++n) {
+    // Every third one is the one that is sent to.
+    End b(n % 3 == 0 ? test::NodeId(1) : base::Incarnation(1000 + n));
+    b.Serve(0);
+    ring::PlacementMap map = *MapOf(n, b.port);
+    if (n % 3 != 0) map.members[1].incarnation = base::Incarnation(1000 + n);
+    a.links.OnMap(std::make_shared<const ring::PlacementMap>(std::move(map)));
+    ASSERT_TRUE(a.inbox.WaitForUps(static_cast<int>(n)));
+  }
+  stop = true;
+  sender.join();
+  ring::PlacementMap map = *MapOf(kRestarts + 1, 1);
+  map.members[1].state = ring::MemberState::kDown;
+  const auto gone = std::make_shared<const ring::PlacementMap>(std::move(map));
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (a.links.kept() > 1 && std::chrono::steady_clock::now() < until) {
+    a.links.OnMap(gone);
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(a.links.kept(), 1u) << "the table of no links";
+}
+
 }  // namespace
 }  // namespace atoll::replication
