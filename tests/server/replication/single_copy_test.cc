@@ -1,11 +1,13 @@
 // One node, one copy: every operation, evaluated and applied, without anyone to wait for.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "base/status.h"
 #include "server/replication/replicator.h"
@@ -144,6 +146,48 @@ TEST_F(SingleCopy, TimeToLiveIsRoundedUpAndTouched) {
   Run({.kind = OpKind::kSet, .ttl_ms = 1000}, "k", "v");
   clock_.Advance(absl::Seconds(3));
   EXPECT_EQ(Get("k"), "(none)");
+}
+
+// Keys written at once, as by a job that fills a cache: how many end in each tenth of their time.
+TEST_F(SingleCopy, JitterSpreadsTheExpiryOfWhatIsWrittenAtOnce) {
+  constexpr int kKeys = 2000;
+  constexpr int kTenths = 12;
+  const auto ends_in = [&](uint32_t jitter_percent) {
+    v1::NamespaceSettings settings;
+    if (jitter_percent > 0) settings.set_ttl_jitter_percent(jitter_percent);
+    view_.SetNamespace("default", 1, settings);
+    for (int i = 0; i < kKeys; ++i) {
+      const OperationResult set =
+          Run({.kind = OpKind::kSet, .ttl_ms = 1'000'000}, absl::StrCat("key ", i), "value");
+      EXPECT_EQ(set.outcome, v1::OUTCOME_OK);
+    }
+    std::vector<int> ended;
+    ended.reserve(kTenths);
+    int alive = kKeys;
+    for (int tenth = 0; tenth < kTenths; ++tenth) {
+      clock_.Advance(absl::Seconds(100));
+      int left = 0;
+      for (int i = 0; i < kKeys; ++i) {
+        const OperationResult got = Run({.kind = OpKind::kGet}, absl::StrCat("key ", i));
+        if (got.outcome == v1::OUTCOME_OK) ++left;
+      }
+      ended.push_back(alive - left);
+      alive = left;
+    }
+    EXPECT_EQ(alive, 0);
+    return ended;
+  };
+  const std::vector<int> together = ends_in(0);
+  EXPECT_EQ(together[9] + together[10], kKeys) << "all within a second of their time";
+  EXPECT_EQ(std::max(together[9], together[10]), kKeys);
+  const std::vector<int> spread = ends_in(50);
+  for (int tenth = 0; tenth < 4; ++tenth) EXPECT_EQ(spread[tenth], 0) << tenth;
+  // Evenly over the last half, never later than asked for: 400 each, give or take.
+  for (int tenth = 5; tenth < 9; ++tenth) {
+    EXPECT_GT(spread[tenth], kKeys / 5 / 2) << tenth;
+    EXPECT_LT(spread[tenth], kKeys / 5 * 2) << tenth;
+  }
+  EXPECT_EQ(spread[11], 0);
 }
 
 TEST_F(SingleCopy, AFlushHidesWhatWasThere) {
