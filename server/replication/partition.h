@@ -121,7 +121,9 @@ class Partition {
   // Appends what is to be asked of the controller. `thorough`: also of a partition that is not
   // restless, and tells commit points; for when a peer is silent, and now and then (a member may be
   // gone from the map).
-  void Tick(bool thorough, std::vector<internal::v1::IsrChange>* asks, Finish* finish);
+  // `now` or a moment later: one look at the clock for all partitions.
+  void Tick(absl::Duration now, bool thorough, std::vector<internal::v1::IsrChange>* asks,
+            Finish* finish);
   // The controller's answer; `answered` false: the outcome is unknown.
   void OnAsked(const internal::v1::IsrChange& change, bool answered, uint64_t map_version);
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -448,8 +449,12 @@ void ReplicatorImpl::Tick() {
   const bool thorough = peers_.AnySilent(now) || tick % kThoroughEvery == 0;
   if (tick % kHintsEvery == 0) SendWarmHints();
   context_.transport->Hold();
-  for (Partition& partition : partitions_) {
-    if (thorough || partition.Restless()) partition.Tick(thorough, &changes, &finish);
+  for (size_t word = 0; word < context_.restless.size(); ++word) {
+    const uint64_t restless = context_.restless[word].load(std::memory_order_relaxed);
+    for (uint64_t left = thorough ? ~uint64_t{0} : restless; left != 0; left &= left - 1) {
+      const size_t partition = word * 64 + static_cast<size_t>(std::countr_zero(left));
+      partitions_[partition].Tick(now, thorough, &changes, &finish);
+    }
   }
   context_.transport->Release();
   finish.Run();

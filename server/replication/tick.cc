@@ -40,11 +40,11 @@ void Partition::SettleDown() {
                                                  std::memory_order_relaxed);
 }
 
-void Partition::Tick(bool thorough, std::vector<internal::v1::IsrChange>* asks, Finish* finish) {
+void Partition::Tick(absl::Duration now, bool thorough, std::vector<internal::v1::IsrChange>* asks,
+                     Finish* finish) {
   // Relaxed: one that was given the role just now has time until the next tick.
   if (!leads_.load(std::memory_order_relaxed)) return;
   base::MutexLock lock(mu_);
-  const absl::Duration now = Now();
   ExpireWaiters(now, finish);
   SettleDown();
   if (!thorough && !Restless()) return;
