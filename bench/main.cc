@@ -8,6 +8,7 @@
 #include "bench/bare_server_command.h"
 #include "bench/compare/command.h"
 #include "bench/memory_command.h"
+#include "bench/overload_command.h"
 #include "bench/replay_command.h"
 #include "bench/replay_peers_command.h"
 #include "bench/run_command.h"
@@ -22,6 +23,7 @@ int main(int argc, char** argv) {
   atoll::bench::AddBareServerCommand(app);
   atoll::bench::AddCompareCommand(app);
   atoll::bench::AddMemoryCommand(app);
+  atoll::bench::AddOverloadCommand(app);
   atoll::bench::AddReplayCommand(app);
   atoll::bench::AddReplayPeersCommand(app);
   atoll::bench::AddRunCommand(app);

@@ -62,7 +62,7 @@ absl::StatusOr<Contenders> StartAll(const CompareSizes& sizes, bool quick, Progr
   all.push_back(*std::move(bare));
   for (const PeerKind kind : {PeerKind::kMemcached, PeerKind::kRedis}) {
     progress.Update(all.size(), std::string(PeerName(kind)));
-    absl::StatusOr<Contenders> peers = StartPeerContenders(sizes, kind);
+    absl::StatusOr<Contenders> peers = StartPeerContenders(sizes, kind, !quick);
     if (!peers.ok()) return peers.status();
     for (std::unique_ptr<Contender>& peer : *peers) all.push_back(std::move(peer));
   }
@@ -226,8 +226,8 @@ void AddCompareCommand(CLI::App& app) {
       "Starts all servers itself, on free ports of 127.0.0.1, and ends them. A ratio above 1 says\n"
       "that Atoll is faster. Loads: blocking_64, async_256, async_1024, multiget_100, "
       "multiset_100,\n"
-      "lone_1, value_1m; without --quick also Atoll with TLS, and cluster_get, cluster_get90,\n"
-      "cluster_set on three nodes. What they are: bench/README.md.");
+      "lone_1, value_1m; without --quick also Atoll with TLS, Redis by redis-benchmark, and\n"
+      "cluster_get, cluster_get90, cluster_set on three nodes. What they are: bench/README.md.");
   command->add_flag("--quick", flags->quick,
                     "Fewer and shorter runs, in three minutes, and only against the others");
   command->add_option("--rounds", flags->rounds, "Interleaved runs of each load (5; quick 3)")

@@ -22,6 +22,8 @@ struct Setup {
   WriteStyle write_style = WriteStyle::kEach;
   // Of the auto-pipelining clients.
   bool one_message = false;
+  // Of redis-benchmark.
+  int client_threads = 1;
   // As a table shows it.
   std::string name;
 };
@@ -64,8 +66,10 @@ absl::StatusOr<std::unique_ptr<Contender>> StartCluster(const CompareSizes& size
 // memcached or Redis, a server for each number of threads. First the contender that ratios are
 // formed with; behind it further ways to use the same servers, in rows of their own: connections
 // that many callers share (blocking_64), and Redis' MSET, which gives no time to live
-// (multiset_100).
-absl::StatusOr<Contenders> StartPeerContenders(const CompareSizes& sizes, PeerKind kind);
+// (multiset_100). `and_public`: and redis-benchmark in the place of our client of Redis, where it
+// is found.
+absl::StatusOr<Contenders> StartPeerContenders(const CompareSizes& sizes, PeerKind kind,
+                                               bool and_public);
 
 // The memory engine behind epoll and memcached's protocol (bench/bare/server.h): the ceiling.
 absl::StatusOr<std::unique_ptr<Contender>> StartBareContender(const CompareSizes& sizes);

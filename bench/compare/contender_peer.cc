@@ -1,11 +1,12 @@
 #include <algorithm>
-#include <map>
+#include <cstdio>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/strings.h"
 #include "bench/compare/contender.h"
 #include "bench/compare/cpu_meter.h"
+#include "bench/compare/redis_benchmark.h"
 
 namespace atoll::bench {
 namespace {
@@ -15,9 +16,6 @@ constexpr int kServerThreads[] = {1, 2};
 constexpr int kConnections[] = {1, 2, 4, 8};
 // memcached's strongest way to have many gets outstanding is its multi-get.
 constexpr int kMultiGetKeys = 100;
-
-// By the number of their threads.
-using PeerServers = std::map<int, PeerServer>;
 
 enum class Use : uint8_t { kPlain, kAutoPipeline, kMset };
 
@@ -165,7 +163,8 @@ absl::StatusOr<std::shared_ptr<const PeerServers>> StartServers(const CompareSiz
 
 }  // namespace
 
-absl::StatusOr<Contenders> StartPeerContenders(const CompareSizes& sizes, PeerKind kind) {
+absl::StatusOr<Contenders> StartPeerContenders(const CompareSizes& sizes, PeerKind kind,
+                                               bool and_public) {
   // Redis' I/O threads are tried too, as its documentation proposes them.
   absl::StatusOr<std::shared_ptr<const PeerServers>> servers =
       StartServers(sizes, kind, [&](int threads) { return StartPeer(kind, kMemory, threads); });
@@ -179,6 +178,16 @@ absl::StatusOr<Contenders> StartPeerContenders(const CompareSizes& sizes, PeerKi
   add(name, Use::kPlain);
   add(name + ", shared connections", Use::kAutoPipeline);
   if (kind == PeerKind::kRedis) add("redis, MSET without TTL", Use::kMset);
+  if (kind == PeerKind::kRedis && and_public) {
+    absl::StatusOr<std::unique_ptr<Contender>> theirs = StartRedisBenchmark(sizes, *servers);
+    if (theirs.ok()) {
+      contenders.push_back(*std::move(theirs));
+    } else if (absl::IsNotFound(theirs.status())) {
+      std::fprintf(stderr, "No rows by redis-benchmark: %s\n", theirs.status().ToString().c_str());
+    } else {
+      return theirs.status();
+    }
+  }
   return contenders;
 }
 

@@ -61,18 +61,6 @@ absl::Status WaitForPort(uint16_t port, const ServerProcess& process) {
   return absl::DeadlineExceededError("the server does not listen after 20 s");
 }
 
-// A package that was only unpacked has its libraries beside it: PREFIX/usr/bin/x wants
-// PREFIX/usr/lib/TRIPLET.
-std::vector<std::string> WithItsLibraries(const std::vector<std::string>& arguments) {
-  const size_t end = arguments[0].rfind("/usr/");
-  if (end == std::string::npos || end == 0) return arguments;
-  std::vector<std::string> command = {
-      "/usr/bin/env",
-      absl::StrCat("LD_LIBRARY_PATH=", arguments[0].substr(0, end), "/usr/lib/x86_64-linux-gnu")};
-  command.insert(command.end(), arguments.begin(), arguments.end());
-  return command;
-}
-
 absl::StatusOr<PeerServer> StartListening(const std::vector<std::string>& arguments,
                                           uint16_t port) {
   absl::StatusOr<std::unique_ptr<ServerProcess>> process =
@@ -85,6 +73,17 @@ absl::StatusOr<PeerServer> StartListening(const std::vector<std::string>& argume
 }
 
 }  // namespace
+
+std::vector<std::string> WithItsLibraries(const std::vector<std::string>& arguments) {
+  // PREFIX/usr/bin/x wants PREFIX/usr/lib/TRIPLET.
+  const size_t end = arguments[0].rfind("/usr/");
+  if (end == std::string::npos || end == 0) return arguments;
+  std::vector<std::string> command = {
+      "/usr/bin/env",
+      absl::StrCat("LD_LIBRARY_PATH=", arguments[0].substr(0, end), "/usr/lib/x86_64-linux-gnu")};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return command;
+}
 
 absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(
     const std::vector<std::string>& arguments) {

@@ -42,6 +42,10 @@ class ServerProcess {
 // NOT_FOUND says where it was looked for and how to get it.
 absl::StatusOr<std::string> FindProgram(const std::string& name);
 
+// The command with what its program needs to be run: one that was only unpacked has its libraries
+// beside it.
+std::vector<std::string> WithItsLibraries(const std::vector<std::string>& arguments);
+
 struct PeerServer {
   std::unique_ptr<ServerProcess> process;
   uint16_t port = 0;
