@@ -178,6 +178,11 @@ BatchStream::Impl::Batch BatchStream::Impl::TakeBatchLocked() {
       batch.expired.PushBack(operation);
       continue;
     }
+    if (options_.paced && congestion_.Hopeless(operation->deadline - batch.now)) {
+      RemoveLocked(operation);
+      batch.hopeless.PushBack(operation);
+      continue;
+    }
     const size_t cost = operation->body_size() + kOperationOverhead;
     if (batch.count > 0 && batch.bytes + cost > options_.max_message_bytes) break;
     waiting_.Remove(operation);
@@ -188,8 +193,12 @@ BatchStream::Impl::Batch BatchStream::Impl::TakeBatchLocked() {
     batch.departures |= operation->tells_departure;
     batch.operations.PushBack(operation);
   }
-  if (batch.count == 0) return batch;
+  if (batch.count == 0) {
+    if (!batch.hopeless.empty()) congestion_.AllWereHopeless();
+    return batch;
+  }
   batch.message = being_read_ = pacer_.Write(batch.now);
+  congestion_.Written(batch.message, batch.now);
   batch.session = session_.get();
   batch.refuse_wrong_owner = first_message_ && options_.refuse_wrong_owner;
   first_message_ = false;
@@ -250,6 +259,12 @@ void BatchStream::Impl::Send(Batch batch) {
     EndAll(batch.expired, absl::DeadlineExceededError("no answer in time"));
   }
   if (!cancelled.empty()) EndAll(cancelled, absl::CancelledError("cancelled"));
+  if (!batch.hopeless.empty()) {
+    EndAll(
+        batch.hopeless,
+        base::WithReason(absl::ResourceExhaustedError("the node is overloaded: no answer in time"),
+                         base::reason::kOverload));
+  }
 }
 
 void BatchStream::Impl::Write() {
@@ -427,7 +442,7 @@ BatchOperation* BatchStream::Impl::TakeAnsweredLocked(uint64_t id) {
   }
   pacer_.Answered(operation->message_);
   if (congestion_.limited()) {
-    congestion_.Answered(operation->message_);
+    congestion_.Answered(operation->message_, Now());
     slowed_.store(congestion_.limited(), std::memory_order_relaxed);
   }
   RemoveLocked(operation);
@@ -546,7 +561,9 @@ void BatchStream::Impl::WaitUntilDrained() {
 
 BatchStream::BatchStream(std::shared_ptr<grpc::Channel> channel, grpc::CompletionQueue* queue,
                          Timers* timers, const BatchStreamOptions& options)
-    : impl_(std::make_shared<Impl>(std::move(channel), queue, timers, options)) {}
+    // Not make_shared: timers hold a weak pointer until an operation's deadline, which would keep
+    // the memory of a stream that has ended.
+    : impl_(new Impl(std::move(channel), queue, timers, options)) {}
 
 BatchStream::~BatchStream() { Stop(); }
 

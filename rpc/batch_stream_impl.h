@@ -85,10 +85,12 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
     kEnding,    // the read side ended; Finish follows when no write is under way
   };
 
-  // A message that is about to be written, and what was past its deadline instead.
+  // A message that is about to be written, and what was past its deadline instead, or had too
+  // little time left for an overloaded node.
   struct Batch {
     OperationQueue operations;
     OperationQueue expired;
+    OperationQueue hopeless;
     size_t count = 0;
     size_t bytes = 0;
     absl::Duration now;

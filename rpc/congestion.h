@@ -4,10 +4,15 @@
 // node asked for; each message that is answered afterwards lets in an eighth more, until it does
 // not matter any more. Refusals of what was sent before the last cut say nothing new.
 //
+// What waits here meanwhile goes in its order, and would go when it has hardly any time left: all
+// of the node's work would be on what is too late by then. So what has less time left than twice of
+// what a message takes is not sent.
+//
 // Thread safety: none. Pure: time is an argument (BootTime).
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -44,17 +49,30 @@ class Congestion {
     paused_until_ = now + (pause > absl::ZeroDuration() ? std::min(pause, kLongestPause) : kPause);
     return true;
   }
-  void Answered(uint64_t message) {
+  void Written(uint64_t message, absl::Duration now) { written_at_[message % kTimed] = now; }
+  // Whether an operation with so much time left is better not sent.
+  bool Hopeless(absl::Duration left) const { return limited() && left < 2 * trip_; }
+  // That was so of all that waited: as nothing is sent, nothing says that messages are faster now.
+  void AllWereHopeless() { trip_ /= 2; }
+
+  void Answered(uint64_t message, absl::Duration now) {
     if (!limited() || message <= grown_at_) return;
+    trip_ = now - written_at_[message % kTimed];
     grown_at_ = message;
     limit_ += 1 + limit_ / 8;
   }
 
  private:
+  // More messages than are under way at a time.
+  static constexpr size_t kTimed = 8;
+
   size_t limit_ = kMost;
   uint64_t cut_at_ = 0;
   uint64_t grown_at_ = 0;
   absl::Duration paused_until_ = -absl::InfiniteDuration();
+  // From the writing of a message to the first of its answers, the last time.
+  absl::Duration trip_;
+  std::array<absl::Duration, kTimed> written_at_ = {};
 };
 
 }  // namespace atoll::rpc

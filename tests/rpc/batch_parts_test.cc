@@ -186,7 +186,7 @@ TEST(Congestion, LimitsNothingUntilItIsRefused) {
   Congestion congestion;
   EXPECT_FALSE(congestion.limited());
   EXPECT_GE(congestion.Room(100'000), 1000u);
-  congestion.Answered(1);
+  congestion.Answered(1, absl::Seconds(1));
   EXPECT_FALSE(congestion.limited());
 }
 
@@ -220,18 +220,33 @@ TEST(Congestion, LetsInMoreForEachMessageThatIsAnsweredUntilItIsNoLimit) {
   Congestion congestion;
   congestion.Refused(1, 1, 15, absl::ZeroDuration(), absl::ZeroDuration());
   ASSERT_EQ(congestion.Room(0), 8u);
-  congestion.Answered(1);  // Sent before.
+  congestion.Answered(1, absl::Seconds(1));  // Sent before.
   EXPECT_EQ(congestion.Room(0), 8u);
-  congestion.Answered(2);
-  congestion.Answered(2);  // Another operation of it.
+  congestion.Answered(2, absl::Seconds(1));
+  congestion.Answered(2, absl::Seconds(1));  // Another operation of it.
   EXPECT_EQ(congestion.Room(0), 10u);
   uint64_t message = 3;
-  while (congestion.limited() && message < 1000) congestion.Answered(message++);
+  while (congestion.limited() && message < 1000) congestion.Answered(message++, absl::Seconds(1));
   EXPECT_FALSE(congestion.limited());
   EXPECT_LT(message, 100u);
 }
 
 wire::Payload In(std::string_view bytes) { return {.bytes = bytes, .pieces = {}}; }
+
+TEST(Congestion, SendsNothingThatWouldBeTooLate) {
+  Congestion congestion;
+  const absl::Duration now = absl::Seconds(1);
+  congestion.Written(7, now);
+  EXPECT_FALSE(congestion.Hopeless(absl::Milliseconds(1))) << "it is not overloaded";
+  EXPECT_TRUE(congestion.Refused(6, /*written=*/6, /*unanswered=*/500, absl::ZeroDuration(), now));
+  EXPECT_FALSE(congestion.Hopeless(absl::Milliseconds(1))) << "no message has been timed";
+  congestion.Answered(7, now + absl::Milliseconds(120));
+  EXPECT_TRUE(congestion.Hopeless(absl::Milliseconds(239)));
+  EXPECT_FALSE(congestion.Hopeless(absl::Milliseconds(240)));
+  // Nothing is sent, so nothing is timed any more: others must get a chance.
+  congestion.AllWereHopeless();
+  EXPECT_FALSE(congestion.Hopeless(absl::Milliseconds(239)));
+}
 
 TEST(ValueBlock, PacksSmallValuesAndKeepsThemWhileOneLives) {
   ValueBlock::Copy one, two;
