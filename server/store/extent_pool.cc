@@ -6,7 +6,9 @@
 namespace atoll::store {
 
 ExtentPool::ExtentPool(Arena* arena)
-    : arena_(arena), lines_per_segment_(arena->segment_bytes() / kLineBytes) {
+    : arena_(arena),
+      lines_per_segment_(arena->segment_bytes() / kLineBytes),
+      map_lines_(lines_per_segment_ / 8 / kLineBytes) {
   base::MutexLock lock(mu_);
   segments_.resize(arena->segment_count());
 }
@@ -71,9 +73,11 @@ void ExtentPool::UnlistLocked(SegmentId id) {
 bool ExtentPool::AddSegmentLocked() {
   const SegmentId id = arena_->Allocate(/*from_reserve=*/false);
   if (id == kNoSegment) return false;
-  arena_->Charge(lines_per_segment_ / 8);
-  segments_[id].used = std::make_unique<uint64_t[]>(lines_per_segment_ / 64);
-  segments_[id].free_lines = lines_per_segment_;
+  Segment& segment = segments_[id];
+  segment.used = reinterpret_cast<uint64_t*>(arena_->At(id));
+  std::fill_n(segment.used, lines_per_segment_ / 64, 0);
+  Mark(segment, 0, map_lines_, true);
+  segment.free_lines = lines_per_segment_ - map_lines_;
   ListLocked(id);
   return true;
 }
@@ -105,12 +109,11 @@ void ExtentPool::Free(void* at, uint32_t lines) {
   UnlistLocked(id);
   Mark(segment, first, lines, false);
   segment.free_lines += lines;
-  if (segment.free_lines < lines_per_segment_) {
+  if (segment.free_lines < lines_per_segment_ - map_lines_) {
     ListLocked(id);
     return;
   }
-  segment.used.reset();
-  arena_->Charge(-int64_t{lines_per_segment_ / 8});
+  segment.used = nullptr;
   arena_->Free(id);
 }
 

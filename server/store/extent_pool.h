@@ -10,7 +10,6 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "base/mutex.h"
@@ -32,7 +31,7 @@ class ExtentPool {
 
  private:
   struct Segment {
-    std::unique_ptr<uint64_t[]> used;  // a bit a line
+    uint64_t* used = nullptr;  // a bit a line: its own first lines, so that no heap is asked
     uint32_t free_lines = 0;
     uint32_t place = 0;   // in its list
     uint8_t longest = 0;  // free run, at most kMaxLines
@@ -50,6 +49,7 @@ class ExtentPool {
 
   Arena* const arena_;
   const uint32_t lines_per_segment_;
+  const uint32_t map_lines_;  // those are
   base::Mutex mu_;
   std::vector<Segment> segments_ ABSL_GUARDED_BY(mu_);  // by id; others' are empty
   std::array<std::vector<SegmentId>, kMaxLines + 1> by_longest_ ABSL_GUARDED_BY(mu_);
