@@ -251,6 +251,34 @@ TEST(PeerLinks, WhileAMessageWithRecordsIsUnansweredWhatFollowsGathers) {
   EXPECT_EQ(a.links.written(), 2u);
 }
 
+internal::v1::PeerMessage Hints(int count) {
+  internal::v1::PeerMessage message;
+  for (int i = 0; i < count; ++i) {
+    message.mutable_warm_hints()->add_key_hashes(static_cast<uint64_t>(i));
+    message.mutable_warm_hints()->add_versions(1);
+  }
+  return message;
+}
+
+TEST(PeerLinks, WhatGoesAlongMakesNothingLeaveEarlyAndIsDroppedWhereMuchWaits) {
+  End a(test::NodeId(0), absl::InfiniteDuration());
+  End b(test::NodeId(1));
+  b.Serve(0);
+  EXPECT_FALSE(a.links.SendAlong(test::NodeId(1), Hints(1))) << "to nobody";
+  a.links.OnMap(MapOf(1, b.port));
+  ASSERT_TRUE(a.inbox.WaitForUps(1));
+  EXPECT_TRUE(a.links.SendAlong(test::NodeId(1), Hints(1)));
+  ASSERT_TRUE(b.inbox.WaitForMessages(1)) << "an idle link waits for nothing";
+  SendNumbered(a.links, 1, 10);
+  ASSERT_TRUE(b.inbox.WaitForMessages(2));
+  // Nobody answers: what follows waits, and this with it.
+  EXPECT_TRUE(a.links.SendAlong(test::NodeId(1), Hints(4096)));
+  SendNumbered(a.links, 2, 10);
+  EXPECT_EQ(a.links.written(), 2u);
+  EXPECT_FALSE(a.links.SendAlong(test::NodeId(1), Hints(20'000))) << "more than may wait";
+  EXPECT_EQ(a.links.dropped(), 0u) << "counts what is missed";
+}
+
 TEST(PeerLinks, ABrokenLinkIsMadeAnewAndSaidToBe) {
   End a(test::NodeId(0));
   End b(test::NodeId(1));
