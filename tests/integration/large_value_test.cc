@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <latch>
 #include <string>
 #include <thread>
 #include <vector>
@@ -96,9 +97,13 @@ TEST_F(LargeValueTest, AHundredReadersOfOneClientShareOneFetch) {
   const NodeStats before = StatsOf(owner);
   std::vector<absl::StatusOr<GetResult>> results(kReaders);
   std::vector<std::thread> readers;
+  // All at once: to start a thread may take longer than a fetch.
+  std::latch start(kReaders);
   for (int i = 0; i < kReaders; ++i) {
-    readers.emplace_back(
-        [&, i] { results[i] = client_->Get("shared", {.timeout = absl::Seconds(30)}); });
+    readers.emplace_back([&, i] {
+      start.arrive_and_wait();
+      results[i] = client_->Get("shared", {.timeout = absl::Seconds(30)});
+    });
   }
   for (std::thread& reader : readers) {
     reader.join();
