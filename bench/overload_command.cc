@@ -110,8 +110,9 @@ void RunOverload(const Flags& flags) {
   const absl::StatusOr<Figures> figures = Measure(flags, *node);
   if (!figures.ok()) Fail(kCommand, figures.status());
   const LoadResult& overload = figures->overload;
-  absl::PrintF("peak      %.0f/s, closed loop, the best of 64, 256 and 2,048 outstanding, %d us each\n",
-               figures->peak.keys_per_second(), flags.burn_us);
+  absl::PrintF(
+      "peak      %.0f/s, closed loop, the best of 64, 256 and 2,048 outstanding, %d us each\n",
+      figures->peak.keys_per_second(), flags.burn_us);
   absl::PrintF("offered   %.0f/s, open loop, at most %d outstanding; %d found no place\n",
                figures->offered, flags.outstanding, overload.not_started);
   absl::PrintF("goodput   %.0f/s, %.0f%% of the peak\n", overload.keys_per_second(),
