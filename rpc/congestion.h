@@ -12,7 +12,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -49,30 +48,38 @@ class Congestion {
     paused_until_ = now + (pause > absl::ZeroDuration() ? std::min(pause, kLongestPause) : kPause);
     return true;
   }
-  void Written(uint64_t message, absl::Duration now) { written_at_[message % kTimed] = now; }
+  // One message at a time is timed, however many are under way.
+  void Written(uint64_t message, absl::Duration now) {
+    if (!limited() || timed_ != 0) return;
+    timed_ = message;
+    timed_at_ = now;
+  }
   // Whether an operation with so much time left is better not sent.
   bool Hopeless(absl::Duration left) const { return limited() && left < 2 * trip_; }
   // That was so of all that waited: as nothing is sent, nothing says that messages are faster now.
   void AllWereHopeless() { trip_ /= 2; }
 
   void Answered(uint64_t message, absl::Duration now) {
-    if (!limited() || message <= grown_at_) return;
-    trip_ = now - written_at_[message % kTimed];
+    if (!limited()) return;
+    if (timed_ != 0 && message >= timed_) {
+      trip_ = now - timed_at_;
+      timed_ = 0;
+    }
+    if (message <= grown_at_) return;
     grown_at_ = message;
     limit_ += 1 + limit_ / 8;
+    if (!limited()) timed_ = 0;  // nobody asks, so nobody tells when it is answered
   }
 
  private:
-  // More messages than are under way at a time.
-  static constexpr size_t kTimed = 8;
-
   size_t limit_ = kMost;
   uint64_t cut_at_ = 0;
   uint64_t grown_at_ = 0;
   absl::Duration paused_until_ = -absl::InfiniteDuration();
   // From the writing of a message to the first of its answers, the last time.
   absl::Duration trip_;
-  std::array<absl::Duration, kTimed> written_at_ = {};
+  uint64_t timed_ = 0;  // a message, or 0
+  absl::Duration timed_at_;
 };
 
 }  // namespace atoll::rpc

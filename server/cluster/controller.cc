@@ -29,6 +29,20 @@ bool SameSeats(const ring::Seats& a, const ring::Seats& b) {
   return a.size() == b.size() && std::is_permutation(a.begin(), a.end(), b.begin());
 }
 
+// The process that left a copy on a successor's disk that stands for `member` of the ISR; 0: there
+// is none. A node that was seated to revive the partition, and has gone without having read the
+// copy, left it to its successor as it was.
+base::Incarnation CopyLeftBy(const internal::v1::NodeDescriptor& successor,
+                             base::Incarnation member, const Placement& placement,
+                             base::PartitionId partition) {
+  for (const base::Incarnation process : {member, placement.revived_from}) {
+    if (process != base::Incarnation() && HasDiskCopy(successor, process, partition)) {
+      return process;
+    }
+  }
+  return {};
+}
+
 std::string Label(const ring::Member& member) {
   return absl::StrCat(member.name, " (", absl::Hex(member.incarnation.value()), ")");
 }
@@ -375,17 +389,9 @@ void Controller::SeatOrphans(PlacementMap& map) {
       ++back;
       last_primary_back |= i == 0;
       if (heir) continue;
-      // A node that was seated to revive the partition, and has gone without having read the copy,
-      // left it to its successor as it was.
-      for (const base::Incarnation process : {node, placement.revived_from}) {
-        if (process != base::Incarnation() &&
-            HasDiskCopy(living_.at(*successor).descriptor, process,
-                        base::PartitionId(static_cast<uint16_t>(p)))) {
-          heir = successor;
-          left_by = process;
-          break;
-        }
-      }
+      left_by = CopyLeftBy(living_.at(*successor).descriptor, node, placement,
+                           base::PartitionId(static_cast<uint16_t>(p)));
+      if (left_by != base::Incarnation()) heir = successor;
     }
     if (heir && (last_primary_back || back == placement.isr.size() ||
                  now - orphan_since_[p] >= options_.revive_wait)) {

@@ -5,10 +5,12 @@
 #include <array>
 #include <atomic>
 #include <bit>
+#include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "base/hash.h"
 #include "base/logging.h"
 #include "base/mutex.h"
 #include "server/replication/errors.h"
@@ -404,11 +406,11 @@ void ReplicatorImpl::SendWarmHints() {
   context_.store->TakeWarmed(kMaxHints, &warmed);
   std::vector<std::pair<base::Incarnation, internal::v1::PeerMessage>> messages;
   Partition::Copies copies;
-  uint64_t partition = base::kPartitionCount;  // that the copies are of
+  std::optional<base::PartitionId> partition;  // that the copies are of
   for (const auto& [hash, version] : warmed) {
-    if (partition != hash >> 52) {
-      partition = hash >> 52;
-      copies = partitions_[partition].OtherCopies();
+    if (partition != base::PartitionOfHash(hash)) {
+      partition = base::PartitionOfHash(hash);
+      copies = partitions_[partition->value()].OtherCopies();
     }
     for (const base::Incarnation copy : copies) {
       auto at = std::find_if(messages.begin(), messages.end(),

@@ -14,14 +14,15 @@ void Engine::NoteWarmed(base::PartitionId partition, bool note) {
 }
 
 void Engine::TakeWarmed(size_t most, std::vector<Warmed>* out) {
-  const size_t words = tables_->has_warmed.size();
+  constexpr size_t kWords = base::kPartitionCount / 64;
   size_t at = next_warmed_.load(std::memory_order_relaxed);
-  for (size_t i = 0; i < words && out->size() < most; ++i, ++at) {
-    std::atomic<uint64_t>& word = tables_->has_warmed[at % words];
+  for (size_t i = 0; i < kWords && out->size() < most; ++i, ++at) {
+    std::atomic<uint64_t>& word = tables_->has_warmed[at % kWords];
     uint64_t left = word.load(std::memory_order_relaxed);
     for (; left != 0 && out->size() < most; left &= left - 1) {
-      const uint64_t id = at % words * 64 + static_cast<uint64_t>(std::countr_zero(left));
+      const uint64_t id = at % kWords * 64 + static_cast<uint64_t>(std::countr_zero(left));
       Partition& p = tables_->partitions[id];
+      if (out->capacity() == 0) out->reserve(most + kMaxWarmed);  // not to grow under the lock
       SmallMutexLock lock(p.mu);
       word.fetch_and(~(left & -left), std::memory_order_relaxed);
       if (p.memory == nullptr) continue;
@@ -29,7 +30,7 @@ void Engine::TakeWarmed(size_t most, std::vector<Warmed>* out) {
       p.memory->warmed.clear();
     }
   }
-  next_warmed_.store(at % words, std::memory_order_relaxed);
+  next_warmed_.store(at % kWords, std::memory_order_relaxed);
 }
 
 size_t Engine::MarkWarm(absl::Span<const Warmed> warmed) {

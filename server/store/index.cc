@@ -135,7 +135,7 @@ Index::Extent* Index::Build(uint32_t at_least, uint32_t depth, absl::Span<const 
   Plan plan;
   for (uint32_t buckets = std::max(at_least, 1u); buckets <= kMaxBuckets;
        buckets = std::max(buckets + 1, buckets * 9 / 8)) {
-    if (buckets * kSlotsPerBucket <= slots.size()) continue;
+    if (size_t{buckets} * kSlotsPerBucket <= slots.size()) continue;
     const bool crowded = slots.size() * 3 < size_t{buckets} * kSlotsPerBucket * 2;
     if (plan.Fits(buckets, depth, slots, crowded ? kMaxBuckets : kUsualProbes)) {
       return Build(plan, slots);

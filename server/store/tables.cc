@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "base/hash.h"
+
 namespace atoll::store {
 namespace {
 
@@ -174,7 +176,8 @@ void Tables::NoteWarmed(Partition& p, uint64_t hash, base::Version version) {
     return;
   }
   if (warmed.empty()) {
-    has_warmed[hash >> 58].fetch_or(uint64_t{1} << (hash >> 52 & 63), std::memory_order_relaxed);
+    const size_t partition = base::PartitionOfHash(hash).value();
+    has_warmed[partition / 64].fetch_or(uint64_t{1} << partition % 64, std::memory_order_relaxed);
   }
   warmed.push_back({hash, version});
 }

@@ -236,10 +236,14 @@ wire::Payload In(std::string_view bytes) { return {.bytes = bytes, .pieces = {}}
 TEST(Congestion, SendsNothingThatWouldBeTooLate) {
   Congestion congestion;
   const absl::Duration now = absl::Seconds(1);
-  congestion.Written(7, now);
+  congestion.Written(6, now);
   EXPECT_FALSE(congestion.Hopeless(absl::Milliseconds(1))) << "it is not overloaded";
   EXPECT_TRUE(congestion.Refused(6, /*written=*/6, /*unanswered=*/500, absl::ZeroDuration(), now));
   EXPECT_FALSE(congestion.Hopeless(absl::Milliseconds(1))) << "no message has been timed";
+  // Those that follow before it is answered are not timed.
+  for (uint64_t message = 7; message < 60; ++message) {
+    congestion.Written(message, now + absl::Milliseconds(message - 7));
+  }
   congestion.Answered(7, now + absl::Milliseconds(120));
   EXPECT_TRUE(congestion.Hopeless(absl::Milliseconds(239)));
   EXPECT_FALSE(congestion.Hopeless(absl::Milliseconds(240)));
