@@ -56,6 +56,9 @@ struct LoadOptions {
   // Operations a second; 0: closed loop. `outstanding` caps what may be under way: operations that
   // are due and find no place start late, which counts as their latency.
   double rate = 0;
+  // Open loop: operations that find no place are not started, instead of late, and those count that
+  // end within the measured part. So what is offered stays the same above what can be done.
+  bool drop_late = false;
   absl::Duration warmup = absl::Seconds(1);
   absl::Duration duration = absl::Seconds(10);
   std::function<void(double share_done)> progress;
@@ -67,7 +70,7 @@ struct LoadOptions {
 };
 
 // Closed loop: of operations that started and ended within the measured part. Open loop: of
-// operations that were due within it.
+// operations that were due within it, or with `drop_late` ended within it.
 struct LoadResult {
   absl::Duration elapsed;
   uint64_t operations = 0;

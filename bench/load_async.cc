@@ -171,6 +171,7 @@ class OpenLoop {
     int64_t last_end = run_.window.end;
     LoadResult total = workers_.Total(&last_end);
     total.not_started = not_started;
+    if (run_.options.drop_late) last_end = run_.window.end;
     total.elapsed = absl::Nanoseconds(last_end - run_.window.begin);
     return total;
   }
@@ -181,6 +182,12 @@ class OpenLoop {
     int64_t due;
     bool read;
   };
+
+  bool Counts(int64_t due, int64_t ended) const {
+    const Window& window = run_.window;
+    if (!run_.options.drop_late) return due >= window.begin;
+    return ended >= window.begin && ended <= window.end;
+  }
 
   // Returns how many of those that count found no place.
   uint64_t StartAll() {
@@ -193,11 +200,12 @@ class OpenLoop {
       if (due >= run_.window.end) return not_started;
       int64_t now = NowNanos();
       if (now < due) SleepUntil(due);
-      while (under_way_.count() >= run_.options.outstanding && now < run_.window.end) {
+      while (under_way_.count() >= run_.options.outstanding && now < run_.window.end &&
+             !run_.options.drop_late) {
         SleepUntil(now + 20'000);
         now = NowNanos();
       }
-      if (now >= run_.window.end) {
+      if (now >= run_.window.end || under_way_.count() >= run_.options.outstanding) {
         not_started += due >= run_.window.begin ? 1 : 0;
         continue;
       }
@@ -212,10 +220,11 @@ class OpenLoop {
   static void Answered(void* context, const Answer& answer) {
     const std::unique_ptr<Operation> operation(static_cast<Operation*>(context));
     OpenLoop& loop = *operation->loop;
-    if (operation->due >= loop.run_.window.begin) {
+    const int64_t now = NowNanos();
+    if (loop.Counts(operation->due, now)) {
       Worker& mine = loop.workers_.Mine();
-      mine.last_end = NowNanos();
-      Count(answer, operation->read, mine.last_end - operation->due, mine.result);
+      mine.last_end = now;
+      Count(answer, operation->read, now - operation->due, mine.result);
     }
     loop.under_way_.Leave();
   }

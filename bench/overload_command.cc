@@ -80,6 +80,7 @@ absl::StatusOr<Figures> Measure(const Flags& flags, Node& node) {
   figures.bytes_before = bytes();
   figures.offered = load.rate = figures.peak.keys_per_second() * flags.times;
   load.outstanding = flags.outstanding;
+  load.drop_late = true;
   load.progress = [&](double) { figures.most_bytes = std::max(figures.most_bytes, bytes()); };
   figures.overload = RunLoad(load, target);
   figures.slowdowns = node.client->stats().slowdowns;

@@ -164,8 +164,9 @@ BatchStream::Impl::Batch BatchStream::Impl::TakeBatchLocked() {
   batch.now = Now();
   size_t most = std::numeric_limits<size_t>::max();
   if (options_.paced) {
-    most = std::min(Pacer::MostOperations(blocking, operations_.size()),
-                    congestion_.Room(operations_.size() - waiting_count_));
+    most =
+        std::min({Pacer::MostOperations(blocking, operations_.size()),
+                  congestion_.Room(operations_.size() - waiting_count_), congestion_.MostAtOnce()});
     if (congestion_.paused_until() > batch.now) {
       WaitUntilLocked(congestion_.paused_until());
       return batch;

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -231,6 +232,63 @@ TEST(RunLoad, WhatFoundNoPlaceBeforeTheEndIsCountedAsNotStarted) {
   EXPECT_GT(result.not_started, 0u);
   EXPECT_EQ(result.not_started + result.operations, 60u);
   EXPECT_GE(result.elapsed, absl::Milliseconds(100));
+}
+
+// Answers nothing until it is told to, and then everything at once.
+class HoldingTarget final : public LoadTarget {
+ public:
+  Answer Read(absl::Span<const std::string_view>) override { return {.keys = 1, .hits = 1}; }
+  Answer Write(absl::Span<const std::string_view> keys, std::string_view) override {
+    return Read(keys);
+  }
+  void ReadAsync(absl::Span<const std::string_view> keys, Completion done) override {
+    base::MutexLock lock(mu_);
+    if (answers_) return done(Read(keys));
+    EXPECT_FALSE(held_.has_value()) << "one at most";
+    answer_ = Read(keys);
+    held_ = done;
+  }
+  void WriteAsync(absl::Span<const std::string_view> keys, std::string_view,
+                  Completion done) override {
+    ReadAsync(keys, done);
+  }
+  void AnswerNow() {
+    std::optional<Completion> held;
+    Answer answer;
+    {
+      base::MutexLock lock(mu_);
+      answer = answer_;
+      held.swap(held_);
+      answers_ = true;
+    }
+    if (held.has_value()) (*held)(answer);
+  }
+
+ private:
+  base::Mutex mu_;
+  std::optional<Completion> held_ ABSL_GUARDED_BY(mu_);
+  Answer answer_ ABSL_GUARDED_BY(mu_);
+  bool answers_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+TEST(RunLoad, WhatFindsNoPlaceIsDroppedWhereThatIsAsked) {
+  HoldingTarget target;
+  LoadOptions options = Short();
+  options.async = true;
+  options.outstanding = 1;
+  options.rate = 1000;
+  options.drop_late = true;
+  options.warmup = absl::ZeroDuration();
+  options.duration = absl::Milliseconds(400);
+  // Told every tenth of a second.
+  options.progress = [&target](double done) {
+    if (done > 0.4) target.AnswerNow();
+  };
+  const LoadResult result = RunLoad(options, target);
+  // Otherwise they had all started as soon as the place was free.
+  EXPECT_GT(result.not_started, 0u);
+  EXPECT_GT(result.operations, 0u);
+  EXPECT_EQ(result.elapsed, options.duration);
 }
 
 TEST(RunLoad, TellsWhenTheMeasuredPartBeginsAndEnds) {

@@ -204,7 +204,62 @@ TEST(Congestion, ARefusalHalvesWhatMayBeUnansweredOnceForAllThatWasSent) {
   EXPECT_EQ(congestion.Room(0), 500u);
   EXPECT_TRUE(congestion.Refused(8, 9, 499, absl::Milliseconds(30), now));
   EXPECT_EQ(congestion.Room(0), 250u);
+  EXPECT_EQ(congestion.MostAtOnce(), 125u);
+  // There is something to halve: a pause would leave the node idle.
+  EXPECT_EQ(congestion.paused_until(), now + Congestion::kPause);
+}
+
+TEST(Congestion, PausesAsLongAsTheNodeAsksWhereNothingIsLeftToHalve) {
+  Congestion congestion;
+  const absl::Duration now = absl::Seconds(1);
+  congestion.Refused(1, 1, /*unanswered=*/2 * Congestion::kLeast - 1, absl::Milliseconds(30), now);
+  EXPECT_EQ(congestion.Room(0), Congestion::kLeast);
+  EXPECT_EQ(congestion.paused_until(), now + Congestion::kPause);
+  congestion.Refused(2, 2, Congestion::kLeast - 1, absl::Milliseconds(30), now);
+  EXPECT_EQ(congestion.Room(0), Congestion::kLeast);
   EXPECT_EQ(congestion.paused_until(), now + absl::Milliseconds(30));
+}
+
+// Each message is answered `trip` after it was written.
+void Exchange(Congestion& congestion, uint64_t message, absl::Duration trip) {
+  const absl::Duration now = absl::Seconds(10) * static_cast<int64_t>(message);
+  congestion.Written(message, now);
+  congestion.Answered(message, now + trip);
+}
+
+TEST(Congestion, MessagesThatTakeLongMakeItLessBeforeTheNodeRefuses) {
+  Congestion congestion;
+  congestion.Refused(1, 1, 1999, absl::ZeroDuration(), absl::ZeroDuration());
+  Exchange(congestion, 2, absl::Milliseconds(1));
+  const size_t before = congestion.Room(0);
+  EXPECT_GT(before, 1000u);
+  Exchange(congestion, 3, absl::Milliseconds(1) + Congestion::kQueueing);
+  EXPECT_GT(congestion.Room(0), before) << "not too long yet";
+  const size_t most = congestion.Room(0);
+  Exchange(congestion, 4, absl::Milliseconds(10) + 2 * Congestion::kQueueing);
+  EXPECT_LT(congestion.Room(0), most * 2 / 3);
+  EXPECT_GE(congestion.Room(0), most / 2);
+  for (uint64_t message = 5; message < 100; ++message) {
+    Exchange(congestion, message, absl::Seconds(1));
+  }
+  EXPECT_EQ(congestion.Room(0), Congestion::kLeast);
+}
+
+TEST(Congestion, ANodeThatIsFarAwayIsNotOverloadedForThat) {
+  Congestion congestion;
+  congestion.Refused(1, 1, 1999, absl::ZeroDuration(), absl::ZeroDuration());
+  uint64_t message = 2;
+  while (congestion.limited() && message < 1000) {
+    Exchange(congestion, message++, 5 * Congestion::kQueueing);
+  }
+  EXPECT_FALSE(congestion.limited());
+  // Nor once it is farther away than before.
+  congestion.Refused(message, message, 1999, absl::ZeroDuration(), absl::ZeroDuration());
+  const uint64_t start = ++message;
+  while (congestion.limited() && message < start + 10'000) {
+    Exchange(congestion, message++, 8 * Congestion::kQueueing);
+  }
+  EXPECT_FALSE(congestion.limited());
 }
 
 TEST(Congestion, NeverStopsAltogether) {
@@ -247,9 +302,14 @@ TEST(Congestion, SendsNothingThatWouldBeTooLate) {
   congestion.Answered(7, now + absl::Milliseconds(120));
   EXPECT_TRUE(congestion.Hopeless(absl::Milliseconds(239)));
   EXPECT_FALSE(congestion.Hopeless(absl::Milliseconds(240)));
+  // One that was quick says little of the next.
+  congestion.Written(60, now + absl::Milliseconds(200));
+  congestion.Answered(60, now + absl::Milliseconds(201));
+  EXPECT_TRUE(congestion.Hopeless(absl::Milliseconds(209)));
+  EXPECT_FALSE(congestion.Hopeless(absl::Milliseconds(211)));
   // Nothing is sent, so nothing is timed any more: others must get a chance.
   congestion.AllWereHopeless();
-  EXPECT_FALSE(congestion.Hopeless(absl::Milliseconds(239)));
+  EXPECT_FALSE(congestion.Hopeless(absl::Milliseconds(106)));
 }
 
 TEST(ValueBlock, PacksSmallValuesAndKeepsThemWhileOneLives) {
