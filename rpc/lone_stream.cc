@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/mutex.h"
+#include "rpc/attentive_queue.h"
 #include "rpc/channel.h"
 #include "rpc/completion_queue.h"
 #include "rpc/operation_end.h"
@@ -91,6 +92,8 @@ class LoneStream::Impl {
   // Served by whoever holds `taken_`.
   grpc::CompletionQueue queue_;
 
+  AttentiveQueue attentive_ ABSL_GUARDED_BY(taken_){&queue_};
+
   // Held for as long as an operation takes: what is guarded by it belongs to one thread at a time.
   base::Mutex taken_;
   // The last operation's deadline came before its answer.
@@ -111,7 +114,7 @@ class LoneStream::Impl {
 bool LoneStream::Impl::Next(Time deadline) {
   void* tag = nullptr;
   bool ok = false;
-  if (queue_.AsyncNext(&tag, &ok, deadline) != grpc::CompletionQueue::GOT_EVENT) return false;
+  if (attentive_.Next(deadline, &tag, &ok) != grpc::CompletionQueue::GOT_EVENT) return false;
   AcquireFromGrpc(tag);
   static_cast<Tag*>(tag)->Proceed(ok);
   return true;

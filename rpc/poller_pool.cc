@@ -29,6 +29,7 @@ absl::Duration CpuOf(std::thread& thread) {
 PollerPool::PollerPool(Options options, std::unique_ptr<grpc::ServerCompletionQueue> queue)
     : options_(std::move(options)),
       queue_(std::move(queue)),
+      attentive_(queue_.get()),
       demand_(options_.always, options_.threads),
       wanted_(options_.always) {}
 
@@ -72,7 +73,8 @@ void PollerPool::RunFirst() {
   void* tag = nullptr;
   bool ok = false;
   uint64_t events = 0;
-  while (queue_->Next(&tag, &ok)) {
+  constexpr auto kForever = AttentiveQueue::Time::max();
+  while (attentive_.Next(kForever, &tag, &ok) == grpc::CompletionQueue::GOT_EVENT) {
     begun_.store(++events, std::memory_order_relaxed);
     Finish(tag, ok);
     done_.store(events, std::memory_order_relaxed);
@@ -104,7 +106,8 @@ void PollerPool::Observe() {
   if (!demand_.Due(now)) return;
   timespec own{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &own);
-  absl::Duration cpu = absl::DurationFromTimespec(own);
+  // Who looks for work has time left. By the clock: a thread that had to yield has some, too.
+  absl::Duration cpu = absl::DurationFromTimespec(own) - attentive_.looked();
   for (std::thread& helper : helpers_) cpu += CpuOf(helper);
   const int wanted = demand_.Observe(now, cpu);
   if (wanted == this->wanted()) return;

@@ -20,6 +20,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
 #include "base/mutex.h"
+#include "rpc/attentive_queue.h"
 #include "rpc/thread_demand.h"
 
 namespace atoll::rpc {
@@ -74,7 +75,9 @@ class PollerPool {
   std::thread first_;
   bool stopped_ = false;
 
-  ThreadDemand demand_;  // the first thread's
+  // The first thread's.
+  AttentiveQueue attentive_;
+  ThreadDemand demand_;
   // Relaxed: who misses a change sees it at its next event, or is woken under the lock.
   std::atomic<int> wanted_;
   // Of the first thread: events begun and ended. Relaxed: looked at every kStuck.
