@@ -7,6 +7,7 @@
 #include "atoll/v1/cache.pb.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "client/get_calls.h"
 #include "client/translate.h"
 #include "rpc/timers.h"
 #include "rpc/value_block.h"
@@ -66,6 +67,10 @@ class Reads::FollowUp final : public ReadCall {
 
 void Reads::Get(ReadCall* call) {
   call->reads_ = this;
+  if (large_.Has(call->flight_key.hash) && !call->request_.metadata_only) {
+    call->alone = false;
+    return Fetch(call, kMostWholeBytes);
+  }
   // Nobody is there to share with.
   if (call->alone && dispatcher_->TryLone(call)) return;
   call->alone = false;
@@ -106,23 +111,31 @@ void Reads::OnEnd(ReadCall* call, absl::Status status, rpc::BatchEnd* end) {
   const int outcome =
       end->result != nullptr ? end->result->get.outcome : end->message->get().outcome();
   if (outcome == v1::OUTCOME_USE_STREAM) {
-    if (!call->in_flight_ && Collapses(*call) && !BoardForFetch(call)) return;
-    streamed_.fetch_add(1, std::memory_order_relaxed);
-    v1::GetRequest get;
-    get.set_namespace_(std::string(call->request_.ns));
-    get.set_key(std::string(call->request_.key));
-    get.set_consistency(call->flight_key.bounded ? v1::CONSISTENCY_BOUNDED
-                                                 : v1::CONSISTENCY_STRICT);
-    get.set_if_version_not(call->request_.if_version_not);
-    const uint64_t size =
-        end->result != nullptr ? end->result->get.size : end->message->get().size();
-    transfers_->Get(
-        std::move(get), size, call->partition, call->request_.stream_deadline,
-        [this, call](absl::StatusOr<GetResult> fetched) { Land(call, std::move(fetched)); });
+    Fetch(call, end->result != nullptr ? end->result->get.size : end->message->get().size());
     return;
   }
   Land(call, end->result != nullptr ? ToGetResult(end->result->get, *end->values)
                                     : ToGetResult(end->message->mutable_get()));
+}
+
+void Reads::Fetch(ReadCall* call, uint64_t size) {
+  if (!call->in_flight_ && Collapses(*call) && !BoardForFetch(call)) return;
+  streamed_.fetch_add(1, std::memory_order_relaxed);
+  v1::GetRequest get;
+  get.set_namespace_(std::string(call->request_.ns));
+  get.set_key(std::string(call->request_.key));
+  get.set_consistency(call->flight_key.bounded ? v1::CONSISTENCY_BOUNDED : v1::CONSISTENCY_STRICT);
+  get.set_if_version_not(call->request_.if_version_not);
+  transfers_->Get(std::move(get), size, call->partition, call->request_.stream_deadline,
+                  [this, call](absl::StatusOr<GetResult> fetched) {
+                    if (fetched.ok() && fetched->outcome != Outcome::kUnchanged) {
+                      const size_t got = fetched->value.size();
+                      // Beyond, one more message is nothing beside the value.
+                      large_.Note(call->flight_key.hash,
+                                  got > kMaxInlineBytes && got <= kMostWholeBytes);
+                    }
+                    Land(call, std::move(fetched));
+                  });
 }
 
 void Reads::Land(ReadCall* leader, absl::StatusOr<GetResult> result) {

@@ -20,6 +20,7 @@
 #include "client/flights.h"
 #include "client/include/atoll/options.h"
 #include "client/include/atoll/value.h"
+#include "client/large_keys.h"
 #include "client/transfers.h"
 
 namespace atoll::client {
@@ -79,6 +80,8 @@ class Reads {
   // if it joined another, and may be answered already.
   bool BoardForFetch(ReadCall* call);
   void OnEnd(ReadCall* call, absl::Status status, rpc::BatchEnd* end);
+  // By a call of its own, where its value is a large one, of that size just now.
+  void Fetch(ReadCall* call, uint64_t size);
   // Answers it, and who flew along.
   void Land(ReadCall* leader, absl::StatusOr<GetResult> result);
   // Sees to it that who joined is answered at its own deadline at the latest.
@@ -89,6 +92,7 @@ class Reads {
   Dispatcher* const dispatcher_;
   Transfers* const transfers_;
   Flights flights_;
+  LargeKeys large_;
   base::Mutex mu_;
   absl::Duration expiry_at_ ABSL_GUARDED_BY(mu_) = absl::InfiniteDuration();
   // Relaxed: figures.

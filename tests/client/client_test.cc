@@ -423,6 +423,40 @@ TEST_F(ClientTest, AValueThatGrowsAboveWhatOneMessageHoldsComesInChunks) {
   EXPECT_EQ(client.stats().retries, 0u);
 }
 
+TEST_F(ClientTest, AValueThatWasLargeIsAskedForByOneCall) {
+  Client& client = Connect();
+  const std::string key = KeyOf(1);
+  const std::string large(200'000, 'x');
+  std::atomic<int> messages{0};
+  std::atomic<int> calls{0};
+  nodes_[1]->SetHook([&](const v1::Operation& op) -> std::optional<FakeAnswer> {
+    if (op.has_get()) ++(op.id() != 0 ? messages : calls);
+    return std::nullopt;
+  });
+  const auto expect = [&](std::string_view value, int more_messages, int more_calls) {
+    const int messages_before = messages;
+    const int calls_before = calls;
+    const auto got = client.Get(key);
+    ASSERT_TRUE(got.ok()) << got.status();
+    EXPECT_TRUE(got->value.view() == value);
+    EXPECT_EQ(messages - messages_before, more_messages);
+    EXPECT_EQ(calls - calls_before, more_calls);
+  };
+  ASSERT_TRUE(client.Set(key, large).ok());
+  expect(large, 1, 1);
+  expect(large, 0, 1);
+  // As soon as it is small it goes with others again.
+  ASSERT_TRUE(client.Set(key, "small").ok());
+  expect("small", 0, 1);
+  expect("small", 1, 0);
+  ASSERT_TRUE(client.Set(key, large).ok());
+  expect(large, 1, 1);
+  ASSERT_TRUE(client.Delete(key).ok());
+  const auto gone = client.Get(key);
+  ASSERT_TRUE(gone.ok()) << gone.status();
+  EXPECT_EQ(gone->outcome, Outcome::kMiss);
+}
+
 TEST_F(ClientTest, LargeValuesGoBothWays) {
   Client& client = Connect();
   std::string large(10 << 20, 0);
