@@ -26,15 +26,13 @@ class Workers {
   explicit Workers(const LoadRun& run) : run_(run), id_(NextId()) {}
 
   Worker& Mine() {
-    thread_local uint64_t of_run = 0;
-    thread_local Worker* mine = nullptr;
-    if (of_run != id_ || mine == nullptr) {
-      base::MutexLock lock(mu_);
-      all_.push_back(std::make_unique<Worker>(run_, all_.size()));
-      mine = all_.back().get();
-      of_run = id_;
-    }
-    return *mine;
+    struct Own {
+      uint64_t of_run = 0;
+      Worker* worker = nullptr;
+    };
+    thread_local Own own;
+    if (own.of_run != id_) own = {id_, Make()};
+    return *own.worker;
   }
 
   // When every operation was answered.
@@ -49,6 +47,11 @@ class Workers {
   }
 
  private:
+  Worker* Make() {
+    base::MutexLock lock(mu_);
+    all_.push_back(std::make_unique<Worker>(run_, all_.size()));
+    return all_.back().get();
+  }
   // Not the address: a later run may have it again.
   static uint64_t NextId() {
     static std::atomic<uint64_t> last{0};

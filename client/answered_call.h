@@ -41,8 +41,8 @@ template <typename R>
 class AnsweredCall : public Call {
  public:
   using Result = R;
-  // Once; the last thing that is done to the call.
-  virtual void Answer(absl::StatusOr<R> result) = 0;
+  // Once; the last thing that is done to the call, of which the result is no part.
+  virtual void Answer(absl::StatusOr<R>&& result) = 0;
 
   // nullptr: a part of a call, which is not counted and whose callback is the client's own.
   Engine* engine = nullptr;
@@ -55,7 +55,7 @@ class Async final : public Base {
   using Done = absl::AnyInvocable<void(absl::StatusOr<typename Base::Result>)>;
   Async(Engine* counting, Done done) : done_(std::move(done)) { this->engine = counting; }
 
-  void Answer(absl::StatusOr<typename Base::Result> result) override {
+  void Answer(absl::StatusOr<typename Base::Result>&& result) override {
     Done done = std::move(done_);
     Engine* const counting = this->engine;
     delete this;
@@ -82,7 +82,7 @@ class Blocking final : public Base {
     this->waiter = &waiter_;
   }
 
-  void Answer(absl::StatusOr<typename Base::Result> result) override {
+  void Answer(absl::StatusOr<typename Base::Result>&& result) override {
     CountEnd(this->engine, result.ok());
     result_.emplace(std::move(result));
     waiter_.Wake();

@@ -101,16 +101,21 @@ LinkPtr Dispatcher::Choose(Call& call, bool* forward) {
 void Dispatcher::Try(Call* call) {
   bool forward = false;
   // Held until Start returns: the call may be over by then, and another thread have let it go.
-  const LinkPtr link = closed() ? nullptr : Choose(*call, &forward);
+  LinkPtr link = closed() ? nullptr : Choose(*call, &forward);
   if (link == nullptr) {
     End(call, absl::CancelledError("the client is closed"), nullptr);
     return;
   }
   ++call->attempts.tries;
   call->dispatcher_ = this;
-  call->link_ = link;
   rpc::BatchStream& stream = forward ? link->forwarding() : link->Direct();
   call->stream_ = &stream;
+  if (stream.PutsOff()) {
+    call->link_ = std::move(link);
+    stream.StartSoon(call);
+    return;
+  }
+  call->link_ = link;
   stream.StartSoon(call);
   link->RecallPoller();
 }

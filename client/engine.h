@@ -55,6 +55,14 @@ class Engine {
   // The same, from now on BootTime.
   absl::Duration Deadline(absl::Duration timeout) const;
   absl::Duration StreamDeadline(absl::Duration timeout) const;
+  // Both at once, for reads. From 100 ms on they may be late by a tick of the kernel's coarse
+  // clock, a few milliseconds: a look at the exact one costs a tenth of what else a read costs its
+  // thread.
+  struct ReadDeadlines {
+    absl::Duration call;
+    absl::Duration stream;
+  };
+  ReadDeadlines DeadlinesOfRead(absl::Duration timeout) const;
   // Names a conditional operation, so that it can be retried.
   void Name(v1::RequestId* id);
 

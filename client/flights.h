@@ -49,6 +49,9 @@ class FlightRead {
 
   // The request goes out now. Without effect if it has departed already.
   void Depart() { in_air_.store(true, std::memory_order_seq_cst); }
+  // The same for one of many, by who sees to it that all threads see it before the request is
+  // written.
+  void DepartSoon() { in_air_.store(true, std::memory_order_relaxed); }
 
  private:
   friend class Flights;

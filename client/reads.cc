@@ -60,7 +60,7 @@ void ReadCall::Finish(absl::Status status, rpc::BatchEnd* end) {
 // Leads those who came while a flight was in the air; nobody's own call.
 class Reads::FollowUp final : public ReadCall {
  public:
-  void Answer(absl::StatusOr<GetResult> /*result*/) override { delete this; }
+  void Answer(absl::StatusOr<GetResult>&& /*result*/) override { delete this; }
   // What the flight before it read, if that was a value.
   GetResult previous;
 };
@@ -138,7 +138,7 @@ void Reads::Fetch(ReadCall* call, uint64_t size) {
                   });
 }
 
-void Reads::Land(ReadCall* leader, absl::StatusOr<GetResult> result) {
+void Reads::Land(ReadCall* leader, absl::StatusOr<GetResult>&& result) {
   if (!leader->in_flight_) {
     leader->Answer(std::move(result));
     return;
@@ -177,7 +177,7 @@ void Reads::Land(ReadCall* leader, absl::StatusOr<GetResult> result) {
       if (timed_out && read->request_.deadline > now + absl::Milliseconds(1)) {
         Board(read);
       } else {
-        read->Answer(result);
+        read->Answer(absl::StatusOr<GetResult>(result));
       }
     }
   }

@@ -45,7 +45,7 @@ class ReadCall : public AnsweredCall<GetResult>, public FlightRead {
  private:
   friend class Reads;
 
-  void OnDeparture() final { Depart(); }
+  void OnDeparture() final { DepartSoon(); }
   void Finish(absl::Status status, rpc::BatchEnd* end) final;
 
   Reads* reads_ = nullptr;
@@ -83,7 +83,7 @@ class Reads {
   // By a call of its own, where its value is a large one, of that size just now.
   void Fetch(ReadCall* call, uint64_t size);
   // Answers it, and who flew along.
-  void Land(ReadCall* leader, absl::StatusOr<GetResult> result);
+  void Land(ReadCall* leader, absl::StatusOr<GetResult>&& result);
   // Sees to it that who joined is answered at its own deadline at the latest.
   void ScheduleExpiry(absl::Duration when) ABSL_LOCKS_EXCLUDED(mu_);
   void Expire(absl::Duration scheduled_for) ABSL_LOCKS_EXCLUDED(mu_);

@@ -4,7 +4,6 @@
 #include <string>
 #include <utility>
 
-#include "base/clock.h"
 #include "base/hash.h"
 #include "base/status.h"
 #include "client/translate.h"
@@ -113,14 +112,14 @@ void StartGet(Engine& engine, std::string_view key, const GetOptions& options, b
               ReadCall& call) {
   const std::string_view ns = engine.NamespaceOr(options.ns);
   if (absl::Status bad = CheckRead(options.ns, key); !bad.ok()) return call.Answer(std::move(bad));
-  const absl::Duration now = base::Clock::Real().BootTime();
+  const Engine::ReadDeadlines deadlines = engine.DeadlinesOfRead(options.timeout);
   call.Prepare({.ns = ns,
                 .key = key,
                 .consistency = options.consistency,
                 .if_version_not = options.if_version_not,
                 .metadata_only = options.metadata_only,
-                .deadline = now + engine.Timeout(options.timeout),
-                .stream_deadline = now + engine.StreamTimeout(options.timeout)},
+                .deadline = deadlines.call,
+                .stream_deadline = deadlines.stream},
                own);
   engine.reads().Get(&call);
 }

@@ -68,7 +68,8 @@ class BatchOperation {
 
  protected:
   // Called at most once for each Start, just before the operation is written: from then on it may
-  // be carried out. On the writer's thread, with no lock held.
+  // be carried out. On the writer's thread, with no lock held. What it stores is seen by all
+  // threads before the message is written.
   virtual void OnDeparture() {}
   // Called exactly once for each Start, possibly before that returns, with no lock held.
   virtual void OnEnd(BatchEnd& end) = 0;

@@ -81,7 +81,7 @@ uint64_t BatchStream::Impl::Start(BatchOperation* operation) {
 }
 
 void BatchStream::Impl::StartSoon(BatchOperation* operation) {
-  if (delivering != this || !options_.paced) {
+  if (!PutsOff()) {
     Start(operation);
     return;
   }
@@ -179,7 +179,9 @@ BatchStream::Impl::Batch BatchStream::Impl::TakeBatchLocked() {
       batch.expired.PushBack(operation);
       continue;
     }
-    if (options_.paced && congestion_.Hopeless(operation->deadline - batch.now)) {
+    // Asked first: the subtraction costs more than all of the rest.
+    if (options_.paced && congestion_.limited() &&
+        congestion_.Hopeless(operation->deadline - batch.now)) {
       RemoveLocked(operation);
       batch.hopeless.PushBack(operation);
       continue;
@@ -252,7 +254,8 @@ void BatchStream::Impl::Send(Batch batch) {
         }
       }
     }
-    messages_.fetch_add(1, std::memory_order_relaxed);
+    // Sequentially consistent: departures are seen before anybody can learn that the message went.
+    messages_.fetch_add(1, std::memory_order_seq_cst);
     batch.session->call->Write(message, batch.session->written.Arm());
   }
   // Mostly there is none, and a status with words takes memory.
@@ -570,6 +573,7 @@ BatchStream::~BatchStream() { Stop(); }
 
 uint64_t BatchStream::Start(BatchOperation* operation) { return impl_->Start(operation); }
 void BatchStream::StartSoon(BatchOperation* operation) { impl_->StartSoon(operation); }
+bool BatchStream::PutsOff() const { return impl_->PutsOff(); }
 void BatchStream::Cancel(uint64_t id) { impl_->Cancel(id); }
 void BatchStream::Shutdown() { impl_->Shutdown(); }
 void BatchStream::Stop() {

@@ -90,6 +90,9 @@ class BatchStream {
   // As Start, for one that nobody will cancel: of those that callbacks of this stream start many
   // are taken at once, and where one is refused it ends after the callback.
   void StartSoon(BatchOperation* operation);
+  // Whether StartSoon would put it off, because this thread is handing out answers of this stream:
+  // which is there as long as that, and its poller awake.
+  bool PutsOff() const;
   // Ends the operation with CANCELLED if it has not ended yet.
   void Cancel(uint64_t id);
 

@@ -34,6 +34,7 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
 
   uint64_t Start(BatchOperation* operation) ABSL_LOCKS_EXCLUDED(mu_);
   void StartSoon(BatchOperation* operation) ABSL_LOCKS_EXCLUDED(mu_);
+  bool PutsOff() const { return delivering == this && options_.paced; }
   void Cancel(uint64_t id) ABSL_LOCKS_EXCLUDED(mu_);
   void Shutdown() ABSL_LOCKS_EXCLUDED(mu_);
   void WaitUntilDrained() ABSL_LOCKS_EXCLUDED(mu_);
@@ -183,8 +184,8 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   absl::Duration sweep_at_ ABSL_GUARDED_BY(mu_) = absl::InfiniteDuration();
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
 
-  // Relaxed: figures. Those of `operations_`, `bytes_` and `congestion_` are written under the
-  // lock.
+  // Relaxed, but for what Send says of `messages_`: figures. Those of `operations_`, `bytes_` and
+  // `congestion_` are written under the lock.
   std::atomic<size_t> outstanding_{0};
   std::atomic<size_t> outstanding_bytes_{0};
   std::atomic<bool> slowed_{false};
