@@ -18,6 +18,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/types/span.h"
 #include "base/mutex.h"
+#include "base/small_mutex.h"
 #include "client/call.h"
 #include "client/include/atoll/options.h"
 #include "client/nodes.h"
@@ -103,7 +104,7 @@ class Dispatcher {
   // Release and acquire: who sees it set sees what Close did before.
   std::atomic<bool> closed_{false};
 
-  base::Mutex ways_mu_;
+  base::SmallMutex ways_mu_;
   // By partition.
   std::vector<Way> ways_ ABSL_GUARDED_BY(ways_mu_);
 

@@ -22,7 +22,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
-#include "base/mutex.h"
+#include "base/small_mutex.h"
 
 namespace atoll::client {
 
@@ -101,7 +101,7 @@ class Flights {
   template <typename MakeNext>
   FlightList Land(FlightRead* leader, MakeNext make_next) {
     Shard& shard = ShardOf(leader->flight_key.hash);
-    base::MutexLock lock(shard.mu);
+    base::SmallMutexLock lock(shard.mu);
     RemoveLocked(shard, leader);
     FlightList landed;
     landed.list_ = leader->aboard_;
@@ -122,7 +122,7 @@ class Flights {
   static constexpr size_t kShards = 16;
   static constexpr size_t kBuckets = 1024;
   struct alignas(64) Shard {
-    base::Mutex mu;
+    base::SmallMutex mu;
     std::array<FlightRead*, kBuckets> buckets ABSL_GUARDED_BY(mu) = {};
   };
 
