@@ -36,6 +36,7 @@ absl::Status LoadOptions::Validate() const {
   if (!(rate >= 0 && rate <= 1e8)) {
     return absl::InvalidArgumentError(absl::StrCat("rate: ", rate, ", 0-100,000,000 a second"));
   }
+  if (time_every < 1) return absl::InvalidArgumentError("time every: 0, at least 1");
   return absl::OkStatus();
 }
 
@@ -69,6 +70,7 @@ void Count(const Answer& answer, bool read, int64_t latency_nanos, LoadResult& r
     result.reads += answer.keys;
     result.hits += answer.hits;
   }
+  if (latency_nanos == kNotTimed) return;
   (read ? result.read_latency : result.write_latency).Record(absl::Nanoseconds(latency_nanos));
 }
 

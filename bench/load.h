@@ -53,6 +53,9 @@ struct LoadOptions {
   // Operations outstanding. Blocking: one thread each, 1-1,024. Asynchronous: 1-65,536.
   uint32_t outstanding = 64;
   bool async = false;
+  // Of an asynchronous closed loop: one operation of so many is timed, each thread's first among
+  // them. The others end the measured part by the last time that their thread knows.
+  uint32_t time_every = 1;
   // Operations a second; 0: closed loop. `outstanding` caps what may be under way: operations that
   // are due and find no place start late, which counts as their latency.
   double rate = 0;
@@ -84,7 +87,7 @@ struct LoadResult {
   uint64_t not_started = 0;
   // Of those that are no refusals.
   absl::Status first_error;
-  // Of operations that were carried out.
+  // Of operations that were carried out and timed.
   Histogram read_latency;
   Histogram write_latency;
 

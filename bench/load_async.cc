@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/mutex.h"
@@ -18,6 +19,12 @@ struct Worker {
   OperationDrawer drawer;
   LoadResult result;
   int64_t last_end = 0;
+  // Of a closed loop. Where the run was when the last operation was timed.
+  bool measured = false;
+  bool over = false;
+  uint32_t drawn = 0;
+  // The slot whose operation is being started; nullptr once this thread has brought its answer.
+  const void* starting = nullptr;
 };
 
 // The threads' workers, made as threads turn up: the client's own among them.
@@ -108,7 +115,7 @@ class ClosedLoop {
       slot.loop = this;
       under_way_.Enter();
     }
-    for (Slot& slot : slots) Keep(slot, NowNanos());
+    for (Slot& slot : slots) Keep(slot, workers_.Mine(), NowNanos());
     run_.beside();
     under_way_.WaitForNone();
     int64_t last_end = 0;
@@ -118,42 +125,50 @@ class ClosedLoop {
   }
 
  private:
-  // One operation after the other. Who starts one and who brings its answer may be the same thread,
-  // within the call: whichever of the two is later goes on, so that answers never nest.
-  enum State : int { kStarting, kStarted, kAnswered };
+  // One operation after the other. An answer may come within the call that starts its operation:
+  // that goes on then, so that answers do not nest. Otherwise the answer's thread does.
   struct alignas(64) Slot {
     ClosedLoop* loop = nullptr;
-    int64_t start = 0;
+    int64_t start = 0;  // 0: it is not timed
     bool read = true;
-    std::atomic<int> state{kStarting};
+    bool counts = false;
   };
 
-  // Goes on until an operation is under way or the run is over.
-  void Keep(Slot& slot, int64_t now) {
-    for (;;) {
-      if (now >= run_.window.end) {
+  // Goes on until an operation is under way or the run is over. `now`: 0 where it is not known.
+  void Keep(Slot& slot, Worker& mine, int64_t now) {
+    for (;; now = 0) {
+      slot.start = 0;
+      if (mine.drawn++ % run_.options.time_every == 0) {
+        slot.start = now != 0 ? now : NowNanos();
+        mine.measured = slot.start >= run_.window.begin;
+        mine.over = slot.start >= run_.window.end;
+      }
+      if (mine.over) {
         under_way_.Leave();
         return;
       }
-      const DrawnOperation drawn = workers_.Mine().drawer.Next();
-      slot.start = now;
+      slot.counts = mine.measured;
+      const DrawnOperation drawn = mine.drawer.Next();
       slot.read = drawn.read;
-      slot.state.store(kStarting, std::memory_order_relaxed);
+      const void* const around = std::exchange(mine.starting, &slot);
       StartDrawn(drawn, run_.target, {&slot, &ClosedLoop::Answered});
-      // Acquires what the answer's thread wrote, if it was first.
-      if (slot.state.exchange(kStarted, std::memory_order_acq_rel) != kAnswered) return;
-      now = NowNanos();
+      if (std::exchange(mine.starting, around) == &slot) return;
     }
   }
 
   static void Answered(void* context, const Answer& answer) {
     Slot& slot = *static_cast<Slot*>(context);
     ClosedLoop& loop = *slot.loop;
-    const int64_t now = NowNanos();
-    if (slot.start >= loop.run_.window.begin && now <= loop.run_.window.end) {
-      Count(answer, slot.read, now - slot.start, loop.workers_.Mine().result);
+    Worker& mine = loop.workers_.Mine();
+    const int64_t now = slot.start != 0 ? NowNanos() : 0;
+    if (slot.counts && !mine.over && now <= loop.run_.window.end) {
+      Count(answer, slot.read, now != 0 ? now - slot.start : kNotTimed, mine.result);
     }
-    if (slot.state.exchange(kAnswered, std::memory_order_acq_rel) == kStarted) loop.Keep(slot, now);
+    if (mine.starting == &slot) {
+      mine.starting = nullptr;
+    } else {
+      loop.Keep(slot, mine, now);
+    }
   }
 
   const LoadRun& run_;

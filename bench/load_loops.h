@@ -26,6 +26,9 @@ LoadResult RunAsyncClosed(const LoadRun& run);
 // A thread starts operations at their times.
 LoadResult RunAsyncOpen(const LoadRun& run);
 
+// As a latency.
+inline constexpr int64_t kNotTimed = -1;
+
 // Adds an operation's outcome to the figures.
 void Count(const Answer& answer, bool read, int64_t latency_nanos, LoadResult& result);
 
