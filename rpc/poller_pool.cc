@@ -1,8 +1,11 @@
 #include "rpc/poller_pool.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <time.h>
+#include <unistd.h>
 
+#include <charconv>
 #include <chrono>
 #include <utility>
 
@@ -22,6 +25,20 @@ absl::Duration CpuOf(std::thread& thread) {
   if (pthread_getcpuclockid(thread.native_handle(), &clock) != 0) return absl::ZeroDuration();
   clock_gettime(clock, &taken);
   return absl::DurationFromTimespec(taken);
+}
+
+// The second number of a schedstat, in nanoseconds. A kernel that does not count says 0.
+absl::Duration WaitedBy(int schedstat) {
+  char text[96];
+  const ssize_t size = schedstat < 0 ? 0 : pread(schedstat, text, sizeof text, 0);
+  if (size <= 0) return absl::ZeroDuration();
+  const char* const end = text + size;
+  int64_t cpu = 0;
+  int64_t waited = 0;
+  const std::from_chars_result first = std::from_chars(text, end, cpu);
+  if (first.ptr == end) return absl::ZeroDuration();
+  std::from_chars(first.ptr + 1, end, waited);
+  return absl::Nanoseconds(waited);
 }
 
 }  // namespace
@@ -70,6 +87,7 @@ void PollerPool::Stop() {
 }
 
 void PollerPool::RunFirst() {
+  if (!helpers_.empty()) waits_ = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
   void* tag = nullptr;
   bool ok = false;
   uint64_t events = 0;
@@ -80,6 +98,7 @@ void PollerPool::RunFirst() {
     done_.store(events, std::memory_order_relaxed);
     if (events % kEventsPerLook == 0 && !helpers_.empty()) Observe();
   }
+  if (waits_ >= 0) close(waits_);
 }
 
 void PollerPool::RunRarely() {
@@ -109,7 +128,7 @@ void PollerPool::Observe() {
   // Who looks for work has time left. By the clock: a thread that had to yield has some, too.
   absl::Duration cpu = absl::DurationFromTimespec(own) - attentive_.looked();
   for (std::thread& helper : helpers_) cpu += CpuOf(helper);
-  const int wanted = demand_.Observe(now, cpu);
+  const int wanted = demand_.Observe(now, cpu, WaitedBy(waits_));
   if (wanted == this->wanted()) return;
   base::MutexLock lock(mu_);
   wanted_.store(wanted, std::memory_order_relaxed);

@@ -78,6 +78,7 @@ class PollerPool {
   // The first thread's.
   AttentiveQueue attentive_;
   ThreadDemand demand_;
+  int waits_ = -1;  // a file that says how long it has waited for a processor; -1: none
   // Relaxed: who misses a change sees it at its next event, or is woken under the lock.
   std::atomic<int> wanted_;
   // Of the first thread: events begun and ended. Relaxed: looked at every kStuck.
