@@ -8,7 +8,6 @@
 #include <memory>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "base/mutex.h"
 #include "server/store/cleaner.h"
 #include "server/store/store.h"
@@ -61,17 +60,26 @@ class Engine final : public Store {
 
   explicit Engine(std::unique_ptr<Tables> tables);
 
-  // --- engine_read.cc ---
-  // Copies a small value, which is the entry's only while the partition's lock is held.
-  using Place = absl::FunctionRef<void(std::string_view value, Found* found)>;
-  void FindOne(const Key& key, const FindOptions& options, base::CacheSeconds now, Place place,
-               Found* found);
+  // --- engine_find.h ---
+  // `place(value, found)` copies a small value, which is the entry's only while the partition's
+  // lock is held.
+  template <typename Place>
+  void FindOne(const Key& key, const FindOptions& options, base::CacheSeconds now,
+               const Place& place, Found* found);
   // With the key's slot, or nullptr, already found.
+  template <typename Place>
   void FindIn(Partition& p, Slot* slot, const Key& key, const FindOptions& options,
-              base::CacheSeconds now, Place place, Found* found)
+              base::CacheSeconds now, const Place& place, Found* found)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   // Fills `found` from an entry that may be shown.
-  void Read(const EntryRef& entry, bool with_value, Place place, Found* found) const;
+  template <typename Place>
+  void Read(const EntryRef& entry, bool with_value, const Place& place, Found* found) const;
+
+  // --- engine_read.cc ---
+  void ReadLarge(const EntryRef& entry, bool with_value, Found* found) const;
+  // What is found of a key that has no entry to show.
+  void FindNone(Partition& p, const Key& key, const FindOptions& options, Found* found) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   // False if the entry was filtered out.
   bool ScanEntry(Partition& p, const Slot& slot, const ScanOptions& options, base::CacheSeconds now,
                  ScanChunk* chunk, uint64_t* bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
@@ -82,13 +90,16 @@ class Engine final : public Store {
 
   // --- engine_batch.cc ---
   struct Group;
+  template <typename Place>
   void FindGroups(absl::Span<const Key> keys, const FindOptions& options, base::CacheSeconds now,
-                  Place place, absl::Span<Found> results);
+                  const Place& place, absl::Span<Found> results);
   // Locks the partitions of the group's keys, and asks for their buckets.
   void LockGroup(Group& group, const Group& before);
   // Asks for their entries.
   void FindSlots(Group& group);
-  void ReadGroup(Group& group, const FindOptions& options, base::CacheSeconds now, Place place);
+  template <typename Place>
+  void ReadGroup(Group& group, const FindOptions& options, base::CacheSeconds now,
+                 const Place& place);
   void UnlockGroup(Group& group, const Group& after);
 
   // --- engine_write.cc ---

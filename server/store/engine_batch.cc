@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
-#include "server/store/engine.h"
+#include "server/store/engine_find.h"
 
 namespace atoll::store {
 namespace {
@@ -65,7 +65,8 @@ void Engine::LockGroup(Group& group, const Group& before) ABSL_NO_THREAD_SAFETY_
     group.locked[group.locks++] = &p;
   }
   for (size_t i = 0; i < group.keys.size(); ++i) {
-    if (group.of_key[i] != nullptr) group.of_key[i]->index.PrefetchBucket(group.keys[i].hash);
+    if (group.of_key[i] != nullptr)
+      __builtin_prefetch(group.of_key[i]->index.BucketOf(group.keys[i].hash));
   }
 }
 
@@ -82,8 +83,9 @@ void Engine::FindSlots(Group& group) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   }
 }
 
+template <typename Place>
 void Engine::ReadGroup(Group& group, const FindOptions& options, base::CacheSeconds now,
-                       Place place) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+                       const Place& place) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   for (size_t i = 0; i < group.keys.size(); ++i) {
     if (group.of_key[i] == nullptr) continue;
     Partition& p = *group.of_key[i];
@@ -108,8 +110,9 @@ void Engine::UnlockGroup(Group& group, const Group& after) ABSL_NO_THREAD_SAFETY
 
 // While a group's entries are on their way from memory, the next one's partitions are locked and
 // its buckets asked for; while those are on their way, entries are read.
+template <typename Place>
 void Engine::FindGroups(absl::Span<const Key> keys, const FindOptions& options,
-                        base::CacheSeconds now, Place place, absl::Span<Found> results) {
+                        base::CacheSeconds now, const Place& place, absl::Span<Found> results) {
   std::array<Group, 2> groups;
   absl::InlinedVector<size_t, 16> taken;
   Group* current = &groups[0];
@@ -138,9 +141,7 @@ void Engine::FindGroups(absl::Span<const Key> keys, const FindOptions& options,
 void Engine::FindBatch(absl::Span<const Key> keys, const FindOptions& options, ReadBuffer& buffer,
                        absl::Span<Found> results) {
   const base::CacheSeconds now = tables_->Now();
-  const auto place = [&buffer](std::string_view value, Found* found) {
-    found->value.Refer(buffer.Copy(value));
-  };
+  const PlaceInto place(buffer);
   if (keys.size() == 1) {
     FindOne(keys[0], options, now, place, &results[0]);
     return;
@@ -179,7 +180,7 @@ void Engine::Prefetch(absl::Span<const Key> keys) {
   for (const Key& key : keys) {
     Partition& p = tables_->OfHash(key.hash);
     SmallMutexLock lock(p.mu);
-    p.index.PrefetchBucket(key.hash);
+    __builtin_prefetch(p.index.BucketOf(key.hash));
   }
   for (const Key& key : keys) {
     Partition& p = tables_->OfHash(key.hash);

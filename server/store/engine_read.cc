@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "server/store/engine.h"
+#include "server/store/engine_find.h"
 
 namespace atoll::store {
 namespace {
@@ -12,27 +12,11 @@ constexpr uint64_t kScannedBytesUnderLock = 64 << 10;
 // For a page, some 500 slots: that bounds the time where a filter leaves most out.
 constexpr uint32_t kScannedParts = 2 * Index::kPartsOfExtent;
 
-// Copies small values into a ReadBuffer.
-auto Into(ReadBuffer& buffer) {
-  return
-      [&buffer](std::string_view value, Found* found) { found->value.Refer(buffer.Copy(value)); };
-}
-
 }  // namespace
 
-void Engine::Read(const EntryRef& entry, bool with_value, Place place, Found* found) const {
+void Engine::ReadLarge(const EntryRef& entry, bool with_value, Found* found) const {
   found->presence = Presence::kPresent;
   found->meta = entry.meta();
-  if (!entry.is_large()) {
-    const std::string_view value = entry.value();
-    found->value_size = value.size();
-    if (with_value) {
-      place(value, found);
-    } else {
-      found->value = Value();
-    }
-    return;
-  }
   found->value = Value();
   found->value_size = entry.large()->size();
   if (with_value && !LargeValue::Read(entry.large()->self, tables_->pin_cap, &found->value)) {
@@ -40,49 +24,22 @@ void Engine::Read(const EntryRef& entry, bool with_value, Place place, Found* fo
   }
 }
 
-void Engine::FindIn(Partition& p, Slot* slot, const Key& key, const FindOptions& options,
-                    base::CacheSeconds now, Place place, Found* found) {
-  if (slot != nullptr) {
-    EntryRef entry = tables_->EntryAt(*slot);
-    const uint32_t max_idle = entry.max_idle();
-    const bool idle =
-        options.enforce_idle && max_idle != 0 && uint64_t{entry.last_access()} + max_idle <= now;
-    if (idle || Tables::Expired(entry, now)) {
-      ++p.expirations;
-      tables_->Unlink(p, slot);
-    } else if (!Tables::Flushed(p, key.ns, entry.version())) {
-      Read(entry, !options.metadata_only, place, found);
-      if (options.touch) {
-        ++p.hits;
-        tables_->Touch(p, slot, entry, key.hash);
-        // Seldom, so that a read does not dirty a line of the entry.
-        if (max_idle != 0 && now - entry.last_access() > max_idle / 16) entry.set_last_access(now);
-      }
-      return;
-    }
-  }
+void Engine::FindNone(Partition& p, const Key& key, const FindOptions& options,
+                      Found* found) const {
   *found = Found();
   if (options.touch) ++p.misses;
-  if (p.memory != nullptr) {
-    found->meta.version = p.memory->tombstones.Find(key.hash);
-    const auto flush = p.memory->flushes.find(key.ns);
-    if (flush != p.memory->flushes.end() && flush->second > p.committed) {
-      found->meta.version = std::max(found->meta.version, flush->second);
-    }
+  if (p.memory == nullptr) return;
+  found->meta.version = p.memory->tombstones.Find(key.hash);
+  const auto flush = p.memory->flushes.find(key.ns);
+  if (flush != p.memory->flushes.end() && flush->second > p.committed) {
+    found->meta.version = std::max(found->meta.version, flush->second);
   }
 }
 
 Found Engine::Find(const Key& key, const FindOptions& options, ReadBuffer& buffer) {
   Found found;
-  FindOne(key, options, tables_->Now(), Into(buffer), &found);
+  FindOne(key, options, tables_->Now(), PlaceInto(buffer), &found);
   return found;
-}
-
-void Engine::FindOne(const Key& key, const FindOptions& options, base::CacheSeconds now,
-                     Place place, Found* found) {
-  Partition& p = tables_->OfHash(key.hash);
-  SmallMutexLock lock(p.mu);
-  FindIn(p, tables_->FindSlot(p, key), key, options, now, place, found);
 }
 
 bool Engine::ScanEntry(Partition& p, const Slot& slot, const ScanOptions& options,
@@ -96,7 +53,7 @@ bool Engine::ScanEntry(Partition& p, const Slot& slot, const ScanOptions& option
   out.key = chunk->buffer.Copy(entry.key());
   out.hash = tables_->namespaces.HashOf(entry);
   Found found;
-  Read(entry, options.with_values, Into(chunk->buffer), &found);
+  Read(entry, options.with_values, PlaceInto(chunk->buffer), &found);
   out.meta = found.meta;
   out.value_size = found.value_size;
   out.value = std::move(found.value);

@@ -82,12 +82,13 @@ class Index {
   int64_t pool_bytes() const { return extent_bytes_ + directory_.pool_bytes(); }
   // Of a directory that is not there.
   int64_t heap_bytes() const { return directory_.heap_bytes(); }
-  // Asks for the line where a Find of this hash begins, and touches no other than the directory's.
-  void PrefetchBucket(uint64_t hash) const {
+  // The line where a Find of this hash begins, to be asked for; nullptr: nowhere. Touches no other
+  // than the directory's. (gcc drops calls to what does nothing but prefetch, so it does not.)
+  const void* BucketOf(uint64_t hash) const {
     const uint32_t tag = Slot::TagOf(hash);
-    if (directory_.empty()) return;
+    if (directory_.empty()) return nullptr;
     const ExtentRef ref = directory_[PlaceOf(tag)];
-    __builtin_prefetch(ref.extent()->bucket(ref.Home(tag)));
+    return ref.extent()->bucket(ref.Home(tag));
   }
 
   // Adds the slots of the tags from `tag` to, not with, the one that it returns, in no order: a

@@ -70,10 +70,10 @@ Slot* Tables::FindSlot(Partition& p, const Key& key) {
   return p.index.Find(key.hash, [&](const Slot& slot) { return Holds(slot, key); });
 }
 
-bool Tables::Flushed(const Partition& p, base::NamespaceId ns, base::Version version) {
-  if (p.memory == nullptr) return false;
-  const auto it = p.memory->flushes.find(ns);
-  return it != p.memory->flushes.end() && version <= it->second;
+bool Tables::FlushedBy(const Partition::Memory& memory, base::NamespaceId ns,
+                       base::Version version) {
+  const auto it = memory.flushes.find(ns);
+  return it != memory.flushes.end() && version <= it->second;
 }
 
 void Tables::Count(Partition& p, const EntryRef& entry, Queue queue, int sign) {

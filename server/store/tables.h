@@ -49,7 +49,9 @@ class Tables {
   Slot* FindSlot(Partition& p, const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   // Whether a flush hides an entry of this version.
   static bool Flushed(const Partition& p, base::NamespaceId ns, base::Version version)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu) {
+    return p.memory != nullptr && FlushedBy(*p.memory, ns, version);
+  }
   static bool Expired(const EntryRef& entry, base::CacheSeconds now) {
     return entry.expiry() != 0 && entry.expiry() <= now;
   }
@@ -99,6 +101,8 @@ class Tables {
   std::atomic<uint64_t> large_copies{0};
 
  private:
+  static bool FlushedBy(const Partition::Memory& memory, base::NamespaceId ns,
+                        base::Version version);
   // The rest of what is to do for an entry that has left the index. Its bytes may be anybody's
   // after.
   void End(Partition& p, const Slot& slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);

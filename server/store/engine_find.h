@@ -1,0 +1,72 @@
+// How the engine looks a key up, in line for each way of placing what is found.
+#pragma once
+
+#include <string_view>
+
+#include "server/store/engine.h"
+
+namespace atoll::store {
+
+// Copies small values into a ReadBuffer.
+class PlaceInto {
+ public:
+  explicit PlaceInto(ReadBuffer& buffer) : buffer_(buffer) {}
+  void operator()(std::string_view value, Found* found) const {
+    found->value.Refer(buffer_.Copy(value));
+  }
+
+ private:
+  ReadBuffer& buffer_;
+};
+
+template <typename Place>
+void Engine::Read(const EntryRef& entry, bool with_value, const Place& place, Found* found) const {
+  if (entry.is_large()) [[unlikely]] {
+    ReadLarge(entry, with_value, found);
+    return;
+  }
+  found->presence = Presence::kPresent;
+  found->meta = entry.meta();
+  const std::string_view value = entry.value();
+  found->value_size = value.size();
+  if (with_value) {
+    place(value, found);
+  } else {
+    found->value = Value();
+  }
+}
+
+template <typename Place>
+void Engine::FindIn(Partition& p, Slot* slot, const Key& key, const FindOptions& options,
+                    base::CacheSeconds now, const Place& place, Found* found) {
+  if (slot != nullptr) {
+    EntryRef entry = tables_->EntryAt(*slot);
+    const uint32_t max_idle = entry.max_idle();
+    const bool idle =
+        options.enforce_idle && max_idle != 0 && uint64_t{entry.last_access()} + max_idle <= now;
+    if (idle || Tables::Expired(entry, now)) {
+      ++p.expirations;
+      tables_->Unlink(p, slot);
+    } else if (!Tables::Flushed(p, key.ns, entry.version())) {
+      Read(entry, !options.metadata_only, place, found);
+      if (options.touch) {
+        ++p.hits;
+        tables_->Touch(p, slot, entry, key.hash);
+        // Seldom, so that a read does not dirty a line of the entry.
+        if (max_idle != 0 && now - entry.last_access() > max_idle / 16) entry.set_last_access(now);
+      }
+      return;
+    }
+  }
+  FindNone(p, key, options, found);
+}
+
+template <typename Place>
+void Engine::FindOne(const Key& key, const FindOptions& options, base::CacheSeconds now,
+                     const Place& place, Found* found) {
+  Partition& p = tables_->OfHash(key.hash);
+  SmallMutexLock lock(p.mu);
+  FindIn(p, tables_->FindSlot(p, key), key, options, now, place, found);
+}
+
+}  // namespace atoll::store
