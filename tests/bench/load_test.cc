@@ -177,6 +177,21 @@ TEST(RunLoad, AnswersWithinTheCallDoNotNest) {
   }
 }
 
+TEST(RunLoad, WhatIsNotTimedCountsAllTheSame) {
+  SetTarget target;
+  target.by = SetTarget::By::kCaller;
+  LoadOptions options = Short();
+  options.async = true;
+  options.time_every = 16;
+  ASSERT_TRUE(Fill(options.workload, target, nullptr).ok());
+  const LoadResult result =
+      RunUntil(options, target, [](const LoadResult& so_far) { return so_far.operations > 100; });
+  const uint64_t timed = result.read_latency.count() + result.write_latency.count();
+  EXPECT_GE((timed + 1) * 16, result.operations);
+  EXPECT_LE((timed - 1) * 16, result.operations);
+  EXPECT_EQ(result.hits, result.reads);
+}
+
 // Stops once, for a while, as a server may.
 class StallingTarget final : public LoadTarget {
  public:
@@ -325,6 +340,9 @@ TEST(LoadOptions, ValidateNamesTheOptionAndItsLimit) {
   EXPECT_TRUE(options.Validate().ok());
   options.rate = -1;
   EXPECT_FALSE(options.Validate().ok());
+  options.rate = 0;
+  options.time_every = 0;
+  EXPECT_EQ(options.Validate().message(), "time every: 0, at least 1");
 }
 
 }  // namespace
