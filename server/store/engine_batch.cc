@@ -35,6 +35,15 @@ void PrefetchLines(const void* at, int lines) {
   }
 }
 
+// The first bucket at once. One key in ten lies in the next, which the head of the extent tells.
+[[gnu::always_inline]] inline void PrefetchBuckets(const Index& index, uint64_t hash) {
+  const Index::Lines lines = index.LinesOf(hash);
+  if (lines.bucket == nullptr) return;
+  __builtin_prefetch(lines.bucket);
+  PrefetchLines(lines.bucket + 64, 1);
+  PrefetchLines(lines.head, 1);
+}
+
 }  // namespace
 
 // Keys on their way, with the partitions that stay locked for them.
@@ -65,8 +74,7 @@ void Engine::LockGroup(Group& group, const Group& before) ABSL_NO_THREAD_SAFETY_
     group.locked[group.locks++] = &p;
   }
   for (size_t i = 0; i < group.keys.size(); ++i) {
-    if (group.of_key[i] != nullptr)
-      __builtin_prefetch(group.of_key[i]->index.BucketOf(group.keys[i].hash));
+    if (group.of_key[i] != nullptr) PrefetchBuckets(group.of_key[i]->index, group.keys[i].hash);
   }
 }
 
@@ -86,15 +94,17 @@ void Engine::FindSlots(Group& group) ABSL_NO_THREAD_SAFETY_ANALYSIS {
 template <typename Place>
 void Engine::ReadGroup(Group& group, const FindOptions& options, base::CacheSeconds now,
                        const Place& place) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const Key* const keys = group.keys.data();
+  Found* const results = group.results.data();
   for (size_t i = 0; i < group.keys.size(); ++i) {
     if (group.of_key[i] == nullptr) continue;
     Partition& p = *group.of_key[i];
     Slot* slot = group.slots[i];
     // Another key's tag, or ended meanwhile: the same key stood before it.
-    if (slot != nullptr && (slot->empty() || !tables_->Holds(*slot, group.keys[i]))) {
-      slot = tables_->FindSlot(p, group.keys[i]);
+    if (slot != nullptr && (slot->empty() || !tables_->Holds(*slot, keys[i]))) {
+      slot = tables_->FindSlot(p, keys[i]);
     }
-    FindIn(p, slot, group.keys[i], options, now, place, &group.results[i]);
+    FindIn(p, slot, keys[i], options, now, place, &results[i]);
   }
 }
 
@@ -180,7 +190,7 @@ void Engine::Prefetch(absl::Span<const Key> keys) {
   for (const Key& key : keys) {
     Partition& p = tables_->OfHash(key.hash);
     SmallMutexLock lock(p.mu);
-    __builtin_prefetch(p.index.BucketOf(key.hash));
+    PrefetchBuckets(p.index, key.hash);
   }
   for (const Key& key : keys) {
     Partition& p = tables_->OfHash(key.hash);

@@ -76,6 +76,9 @@ class EntryRef {
     return (KeyAt() + key_bytes() + inline_value_bytes() + kAlign - 1) / kAlign * kAlign;
   }
   EntryMeta meta() const {
+    if ((options() & (kHasFlags | kHasIdle)) == 0) {
+      return {.version = version(), .expiry = expiry(), .max_idle = 0, .flags = 0};
+    }
     return {.version = version(), .expiry = expiry(), .max_idle = max_idle(), .flags = flags()};
   }
 

@@ -1,6 +1,6 @@
 // Where the entries of one partition lie: a hash table of 8 B slots that grows a piece at a time.
 //
-// The partition's range of hashes is cut in *extents*, each a block of up to 32 buckets of 64 B; a
+// The partition's range of hashes is cut in *extents*, each a block of up to 26 buckets of 64 B; a
 // full extent grows by an eighth or splits in two, alone, so that no pause grows with the table. A
 // slot holds the 22 bits of the hash below the partition's 12: enough to place it anew without a
 // look at the entry. Buckets are in the order of hashes, so a cursor is a hash. An entry whose
@@ -82,25 +82,32 @@ class Index {
   int64_t pool_bytes() const { return extent_bytes_ + directory_.pool_bytes(); }
   // Of a directory that is not there.
   int64_t heap_bytes() const { return directory_.heap_bytes(); }
-  // The line where a Find of this hash begins, to be asked for; nullptr: nowhere. Touches no other
-  // than the directory's. (gcc drops calls to what does nothing but prefetch, so it does not.)
-  const void* BucketOf(uint64_t hash) const {
+  // The lines of a Find of this hash, to be asked for: the bucket where it begins, behind which
+  // lies the next, and the head of their extent, which says whether it ends there. Touches no other
+  // than the directory's. (gcc drops calls to what does nothing but prefetch, so this does not.)
+  struct Lines {
+    const char* bucket = nullptr;
+    const char* head = nullptr;
+  };
+  Lines LinesOf(uint64_t hash) const {
     const uint32_t tag = Slot::TagOf(hash);
-    if (directory_.empty()) return nullptr;
+    if (directory_.empty()) return {};
     const ExtentRef ref = directory_[PlaceOf(tag)];
-    return ref.extent()->bucket(ref.Home(tag));
+    const Extent* const extent = ref.extent();
+    return {.bucket = reinterpret_cast<const char*>(extent->bucket(ref.Home(tag))),
+            .head = reinterpret_cast<const char*>(extent)};
   }
 
   // Adds the slots of the tags from `tag` to, not with, the one that it returns, in no order: a
-  // sixteenth of an extent, some 15 slots, so that what is done with them fits under one lock. 1 <<
+  // sixteenth of an extent, some 12 slots, so that what is done with them fits under one lock. 1 <<
   // kTagBits is the end.
   uint32_t SlotsFrom(uint32_t tag, std::vector<Slot*>* slots);
   static constexpr uint32_t kPartsOfExtent = 16;
 
  private:
   static constexpr uint32_t kSlotsPerBucket = 8;
-  // To split as many as these hold takes some 5 us of the 20 that a lock may be held.
-  static constexpr uint32_t kMaxBuckets = 32;
+  // To split as many as these hold takes some 4 us of the 20 that a lock may be held.
+  static constexpr uint32_t kMaxBuckets = 26;
   static constexpr uint32_t kExtentAlign = 64;
   // Splits end here; a partition then has 15 M entries or so.
   static constexpr uint32_t kMaxDepth = 16;
