@@ -1,6 +1,6 @@
 // Where the entries of one partition lie: a hash table of 8 B slots that grows a piece at a time.
 //
-// The partition's range of hashes is cut in *extents*, each a block of up to 26 buckets of 64 B; a
+// The partition's range of hashes is cut in *extents*, each a block of up to 32 buckets of 64 B; a
 // full extent grows by an eighth or splits in two, alone, so that no pause grows with the table. A
 // slot holds the 22 bits of the hash below the partition's 12: enough to place it anew without a
 // look at the entry. Buckets are in the order of hashes, so a cursor is a hash. An entry whose
@@ -107,7 +107,7 @@ class Index {
  private:
   static constexpr uint32_t kSlotsPerBucket = 8;
   // To split as many as these hold takes some 4 us of the 20 that a lock may be held.
-  static constexpr uint32_t kMaxBuckets = 26;
+  static constexpr uint32_t kMaxBuckets = 32;
   static constexpr uint32_t kExtentAlign = 64;
   // Splits end here; a partition then has 15 M entries or so.
   static constexpr uint32_t kMaxDepth = 16;
