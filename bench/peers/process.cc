@@ -15,7 +15,6 @@
 #include <fstream>
 #include <thread>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
@@ -107,12 +106,10 @@ ServerProcess::~ServerProcess() {
 
 absl::StatusOr<uint64_t> ServerProcess::AnonymousBytes() const {
   std::ifstream file(absl::StrCat("/proc/", pid_, "/status"));
-  std::string line;
-  while (std::getline(file, line)) {
-    if (!absl::StartsWith(line, "RssAnon:")) continue;
-    const std::vector<std::string> fields = absl::StrSplit(line, ' ', absl::SkipEmpty());
-    uint64_t kib = 0;
-    if (fields.size() >= 2 && absl::SimpleAtoi(fields[fields.size() - 2], &kib)) return kib << 10;
+  std::string word;
+  uint64_t kib = 0;
+  while (file >> word) {
+    if (word == "RssAnon:" && file >> kib) return kib << 10;
   }
   return absl::UnavailableError(absl::StrCat("/proc/", pid_, "/status: no RssAnon"));
 }
