@@ -6,14 +6,15 @@
 namespace atoll::store {
 namespace {
 
-// An entry takes up to 5 us where all that it touches is far away, and no lock is held for over 20.
-constexpr int kSliceEntries = 4;
-constexpr int kMaintainedSlices = 16;
+// An entry takes up to 5 us where all that it touches is far away, and no lock is held for over 20,
+// though the kernel or a hypervisor takes the core away for a moment.
+constexpr int kSliceEntries = 2;
+constexpr int kMaintainedSlices = 32;
 // Slices that a writer does for an entry of no length, and for each further so many bytes. At worst
 // every main entry is walked twice, and one in four goes: that frees twice what is written.
-constexpr uint64_t kLeastSlices = 2;
-constexpr uint64_t kSliceBytes = 100;
-constexpr uint64_t kMostSlices = 64;
+constexpr uint64_t kLeastSlices = 4;
+constexpr uint64_t kSliceBytes = 50;
+constexpr uint64_t kMostSlices = 128;
 constexpr size_t kSearchedSegments = 64;
 constexpr uint32_t kWarmAgeSeconds = 60;
 // Of a ghost's new table, made resident at once.

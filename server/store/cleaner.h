@@ -1,4 +1,4 @@
-// Makes room: evicts, compacts and expires, segment by segment, in slices of at most 4 entries.
+// Makes room: evicts, compacts and expires, segment by segment, in slices of at most 2 entries.
 //
 // It has no thread. Writers clean in proportion to what they write when memory runs low, and all it
 // takes when there is none; Maintain does slices when nobody waits for them. A slice locks one
@@ -67,7 +67,7 @@ class Cleaner {
   bool StartEvictionLocked(bool for_room) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool StartCompactionLocked(base::CacheSeconds now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void StartLocked(Job& job, Kind kind, Shard* shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Up to 4 entries of the job.
+  // Up to 2 entries of the job.
   void RunLocked(Job& job, bool for_room) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void NextSourceLocked(Job& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void FinishLocked(Job& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -11,6 +11,7 @@ ExtentPool::ExtentPool(Arena* arena)
       map_lines_(lines_per_segment_ / 8 / kLineBytes) {
   base::MutexLock lock(mu_);
   segments_.resize(arena->segment_count());
+  by_longest_.fill(kNoSegment);
 }
 
 template <typename Visit>
@@ -57,17 +58,18 @@ void ExtentPool::ListLocked(SegmentId id) {
   uint32_t longest = 0;
   ForEachRun(segment, [&](uint32_t, uint32_t run) { longest = std::max(longest, run); });
   segment.longest = static_cast<uint8_t>(std::min(longest, kMaxLines));
-  auto& list = by_longest_[segment.longest];
-  segment.place = static_cast<uint32_t>(list.size());
-  list.push_back(id);
+  SegmentId& first = by_longest_[segment.longest];
+  segment.previous = kNoSegment;
+  segment.next = first;
+  if (first != kNoSegment) segments_[first].previous = id;
+  first = id;
 }
 
 void ExtentPool::UnlistLocked(SegmentId id) {
   const Segment& segment = segments_[id];
-  auto& list = by_longest_[segment.longest];
-  list[segment.place] = list.back();
-  segments_[list.back()].place = segment.place;
-  list.pop_back();
+  if (segment.next != kNoSegment) segments_[segment.next].previous = segment.previous;
+  (segment.previous != kNoSegment ? segments_[segment.previous].next
+                                  : by_longest_[segment.longest]) = segment.next;
 }
 
 bool ExtentPool::AddSegmentLocked() {
@@ -84,13 +86,13 @@ bool ExtentPool::AddSegmentLocked() {
 
 void* ExtentPool::Allocate(uint32_t lines) {
   base::MutexLock lock(mu_);
-  const auto fits = [](const std::vector<SegmentId>& list) { return !list.empty(); };
+  const auto fits = [](SegmentId first) { return first != kNoSegment; };
   auto list = std::find_if(by_longest_.begin() + lines, by_longest_.end(), fits);
   if (list == by_longest_.end()) {
     if (!AddSegmentLocked()) return nullptr;
     list = by_longest_.end() - 1;
   }
-  const SegmentId id = list->back();
+  const SegmentId id = *list;
   Segment& segment = segments_[id];
   UnlistLocked(id);
   const uint32_t first = ClosestRun(segment, lines);

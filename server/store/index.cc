@@ -71,13 +71,11 @@ bool Index::Insert(uint64_t hash, Slot slot) {
   if (const Extent* extent = ExtentOf(tag); extent->erased > extent->buckets * kSlotsPerBucket) {
     Rebuild(tag);
   }
-  while (true) {
-    Extent* const extent = ExtentOf(tag);
-    // Few entries and yet no room near by: equal tags, which growing would not part.
-    const bool crowded = extent->used * 3 < extent->buckets * kSlotsPerBucket * 2;
-    if (Place(extent, slot, crowded ? kMaxBuckets : kUsualProbes)) break;
-    if (Grow(tag)) continue;
-    if (Place(extent, slot, kMaxBuckets)) break;
+  Extent* const extent = ExtentOf(tag);
+  // Few entries and yet no room near by: equal tags, which growing would not part.
+  const bool crowded = extent->used * 3 < extent->buckets * kSlotsPerBucket * 2;
+  if (!Place(extent, slot, crowded ? kMaxBuckets : kUsualProbes) && !Grow(slot) &&
+      !Place(extent, slot, kMaxBuckets)) {
     return false;
   }
   ++size_;
@@ -169,10 +167,13 @@ void Index::Rebuild(uint32_t tag) {
   FreeExtent(old);
 }
 
-bool Index::Grow(uint32_t tag) {
+bool Index::Grow(Slot slot) {
+  const uint32_t tag = slot.tag();
   Extent* const old = ExtentOf(tag);
   Slots all;
-  const absl::Span<const Slot> slots = SlotsOf(*old, &all);
+  const size_t held = SlotsOf(*old, &all).size();
+  all[held] = slot;
+  const auto slots = absl::MakeConstSpan(all.data(), held + 1);
   if (old->buckets < kMaxBuckets) {
     const uint32_t buckets =
         std::min(std::max(old->buckets + 1, old->buckets * 9 / 8), kMaxBuckets);
@@ -183,11 +184,10 @@ bool Index::Grow(uint32_t tag) {
       return true;
     }
   }
-  return Split(tag, slots);
+  return Split(old, slots, tag);
 }
 
-bool Index::Split(uint32_t tag, absl::Span<const Slot> slots) {
-  Extent* const old = ExtentOf(tag);
+bool Index::Split(Extent* old, absl::Span<const Slot> slots, uint32_t tag) {
   if (old->depth >= kMaxDepth) return false;
   const uint32_t depth = old->depth + 1;
   const uint32_t bit = 1u << (Slot::kTagBits - depth);
@@ -205,7 +205,10 @@ bool Index::Split(uint32_t tag, absl::Span<const Slot> slots) {
     // All slots in one half, close together: as many buckets as there are, and the longest way.
     if (built[i] == nullptr) {
       Plan plan;
-      if (plan.Fits(kMaxBuckets, depth, half, kMaxBuckets)) built[i] = Build(plan, half);
+      if (half.size() <= size_t{kMaxBuckets} * kSlotsPerBucket &&
+          plan.Fits(kMaxBuckets, depth, half, kMaxBuckets)) {
+        built[i] = Build(plan, half);
+      }
     }
     if (built[i] == nullptr) {
       if (i > 0) FreeExtent(built[0]);

@@ -181,8 +181,8 @@ class Index {
   // nullptr if the pool has no room.
   Extent* NewExtent(uint32_t buckets, uint32_t depth);
   void FreeExtent(Extent* extent);
-  // As many as an extent has places.
-  using Slots = std::array<Slot, size_t{kMaxBuckets} * kSlotsPerBucket>;
+  // As many as an extent has places, and one that finds none.
+  using Slots = std::array<Slot, size_t{kMaxBuckets} * kSlotsPerBucket + 1>;
   // Those of the extent, in `slots`.
   static absl::Span<const Slot> SlotsOf(const Extent& extent, Slots* slots);
   static bool Place(Extent* extent, Slot slot, uint32_t max_probes);
@@ -203,10 +203,13 @@ class Index {
   // One with room for all of `slots`; nullptr if kMaxBuckets are not enough, or the pool has no
   // room.
   Extent* Build(uint32_t at_least, uint32_t depth, absl::Span<const Slot> slots);
-  bool Grow(uint32_t tag);
+  // These take a slot in for which there is no place near by, the last of `slots`, or do nothing.
+  // Planned together with it an extent is built once; where tags lie close together one that had
+  // grown without it was up to eight times over not large enough, all under one lock.
+  bool Grow(Slot slot);
+  bool Split(Extent* old, absl::Span<const Slot> slots, uint32_t tag);
   // Anew, as large as it must be: erased entries leave their `overflowed` behind.
   void Rebuild(uint32_t tag);
-  bool Split(uint32_t tag, absl::Span<const Slot> slots);
   void Replace(Extent* old, Extent* with, uint32_t first_tag);
 
   // One extent may fill many places.

@@ -249,7 +249,7 @@ class Store {
   virtual void SetShares(absl::Span<const NamespaceShare> shares) = 0;
   // nullptr: none. The sink must outlive its being set.
   virtual void SetWarmSink(WarmSink* sink) = 0;
-  // Expiry, compaction, the warm pass: does some bounded slices (at most 4 entries under a lock)
+  // Expiry, compaction, the warm pass: does some bounded slices (at most 2 entries under a lock)
   // and returns whether there is more to do at once. The node calls it from its housekeeping
   // thread.
   virtual bool Maintain() = 0;
