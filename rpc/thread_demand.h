@@ -4,8 +4,8 @@
 // another thread whenever one leaves it with something to do. So a further thread is worth having
 // only where those at work have nearly no time left. Nor is it where the machine has no processor
 // for it: then the threads take turns on those that there are, and each turn costs. So a thread
-// more goes where the first one waits for a processor, and comes less and less often while that is
-// so.
+// more goes where the first one waits for a processor and together they do little more than one
+// fewer would, and comes less and less often while that is so.
 //
 // No I/O, no clock, no thread. Thread safety: none.
 #pragma once
@@ -26,6 +26,8 @@ class ThreadDemand {
   static constexpr double kSpare = 0.75;
   // Of its time the first thread waits for a processor.
   static constexpr double kCrowded = 0.1;
+  // What a thread more has to add, in threads, to be worth its turns.
+  static constexpr double kWorth = 0.25;
   // Windows for which a crowded machine is left alone: an eighth of a second at first, then twice
   // as long each time, to a second.
   static constexpr int kFirstPause = 64;
@@ -49,7 +51,8 @@ class ThreadDemand {
     if (pause_left_ > 0) --pause_left_;
     full_ = busy >= kFull * threads_ ? full_ + 1 : 0;
     spare_ = threads_ > least_ && busy < kSpare * (threads_ - 1) ? spare_ + 1 : 0;
-    crowded_ = threads_ > least_ && crowd >= kCrowded ? crowded_ + 1 : 0;
+    crowded_ =
+        threads_ > least_ && crowd >= kCrowded && busy < threads_ - 1 + kWorth ? crowded_ + 1 : 0;
     if (crowded_ >= kWindows) {
       --threads_;
       full_ = spare_ = crowded_ = 0;

@@ -81,6 +81,12 @@ TEST_F(ThreadDemandTest, WhileTheMachineIsCrowdedHelpersAreCalledLessAndLessOfte
   EXPECT_GE(before, ThreadDemand::kLongestPause - 1);
 }
 
+TEST_F(ThreadDemandTest, AHelperThatDoesMuchStaysThoughAllWaitForProcessors) {
+  ASSERT_EQ(After(kEnough, 1.0), 2);
+  EXPECT_EQ(After(100, 1.7, 0.15), 2);
+  EXPECT_EQ(After(kEnough, 1.2, 0.15), 1);
+}
+
 TEST_F(ThreadDemandTest, AHelperThatWentForWantOfWorkComesBackAtOnce) {
   ASSERT_EQ(After(kEnough, 1.0), 2);
   ASSERT_EQ(After(kEnough, 1.2, 0.3), 1);
