@@ -189,12 +189,12 @@ void Engine::Prefetch(absl::Span<const Key> keys) {
   for (const Key& key : keys) PrefetchLines(&tables_->OfHash(key.hash), 1);
   for (const Key& key : keys) {
     Partition& p = tables_->OfHash(key.hash);
-    SmallMutexLock lock(p.mu);
+    base::SmallMutexLock lock(p.mu);
     PrefetchBuckets(p.index, key.hash);
   }
   for (const Key& key : keys) {
     Partition& p = tables_->OfHash(key.hash);
-    SmallMutexLock lock(p.mu);
+    base::SmallMutexLock lock(p.mu);
     const Slot* const slot = p.index.Find(key.hash, [](const Slot&) { return true; });
     if (slot != nullptr) PrefetchLines(tables_->arena->At(slot->segment()) + slot->offset(), 3);
   }

@@ -65,7 +65,7 @@ template <typename Place>
 void Engine::FindOne(const Key& key, const FindOptions& options, base::CacheSeconds now,
                      const Place& place, Found* found) {
   Partition& p = tables_->OfHash(key.hash);
-  SmallMutexLock lock(p.mu);
+  base::SmallMutexLock lock(p.mu);
   FindIn(p, tables_->FindSlot(p, key), key, options, now, place, found);
 }
 

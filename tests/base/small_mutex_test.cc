@@ -1,4 +1,4 @@
-#include "server/store/small_mutex.h"
+#include "base/small_mutex.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-namespace atoll::store {
+namespace atoll::base {
 namespace {
 
 bool IsFree(SmallMutex& mu) {
@@ -49,4 +49,4 @@ TEST(SmallMutex, WhoWaitsIsWoken) {
 }
 
 }  // namespace
-}  // namespace atoll::store
+}  // namespace atoll::base
