@@ -28,9 +28,9 @@ constexpr size_t kPrefetched = 24;
 
 // Into the second level: what is asked for so far ahead is still there, and the first level, which
 // has room for few lines on their way, is left to buckets.
-void PrefetchLines(const void* at, int lines) {
+void PrefetchLines(const void* at, size_t lines) {
   constexpr int kSecondLevel = 2;
-  for (int i = 0; i < lines; ++i) {
+  for (size_t i = 0; i < lines; ++i) {
     __builtin_prefetch(static_cast<const char*>(at) + 64 * i, /*rw=*/0, kSecondLevel);
   }
 }
