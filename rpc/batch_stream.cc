@@ -317,9 +317,13 @@ void BatchStream::Impl::OnRead(bool ok) {
   if (!ok) return;  // OnWritten finishes.
   wire::Input& input = session->inputs[session->reading];
   session->reading ^= 1;
-  // The next message may be on its way while this one's results are handed out; but that is done in
-  // this thread, the only one that reads, so that results of one stream stay in order.
-  session->call->Read(session->inputs[session->reading].buffer(), session->read.Arm());
+  const auto read = [session] {
+    session->call->Read(session->inputs[session->reading].buffer(), session->read.Arm());
+  };
+  // The next message may be on its way while this one's results are handed out; but those are
+  // handed out by one thread at a time, so that what it keeps is its own, and they stay in order.
+  const bool ahead = options_.one_thread;
+  if (ahead) read();
   bool whole = false;
   {
     const WakeScope wakes;
@@ -333,6 +337,9 @@ void BatchStream::Impl::OnRead(bool ok) {
   TakeArrivals();
   if (options_.paced) Gather();
   Write();
+  // Last: another thread may be in here with it at once. Until it has come back with an end the
+  // session stays.
+  if (!ahead) read();
 }
 
 bool BatchStream::Impl::Deliver(wire::Input& input) {

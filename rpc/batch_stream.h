@@ -46,6 +46,9 @@ struct BatchStreamOptions {
   bool refuse_wrong_owner = true;
   // Waits for answers before more is sent; else for the transport only.
   bool paced = false;
+  // One thread serves the queue. It asks for the next message before it hands out this one's
+  // results, so that the network brings it meanwhile.
+  bool one_thread = true;
   size_t max_message_bytes = size_t{256} << 10;
   // Waiting or unanswered; beyond it operations are refused with RESOURCE_EXHAUSTED. At most
   // OperationTable::kMostOperations count.

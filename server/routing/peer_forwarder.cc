@@ -80,7 +80,7 @@ PeerForwarder::LinkPtr PeerForwarder::LinkTo(const ring::Member& node) {
     link->bulk =
         std::make_unique<grpc::GenericStub>(rpc::MakeChannel(listener.address, credentials_));
     link->stream = std::make_unique<rpc::BatchStream>(link->channel, queue_, timers_,
-                                                      rpc::BatchStreamOptions{});
+                                                      rpc::BatchStreamOptions{.one_thread = false});
     return link;
   }
   links_.erase(node.incarnation);

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "atoll/v1/cache.pb.h"
 #include "base/clock.h"
 #include "base/mutex.h"
@@ -124,6 +125,17 @@ class BatchStreamTest : public testing::Test {
     if (stream_ != nullptr) stream_->Stop();
     timers_.Stop();
     poller_.Stop();
+    for (std::thread& helper : helpers_) helper.join();
+  }
+  // More threads for the queue.
+  void ServeWith(int helpers) {
+    for (int i = 0; i < helpers; ++i) {
+      helpers_.emplace_back([queue = poller_.queue()] {
+        void* tag = nullptr;
+        bool ok = false;
+        while (queue->Next(&tag, &ok)) Finish(tag, ok);
+      });
+    }
   }
   BatchStream& Stream(BatchStreamOptions options = {}) {
     stream_ = std::make_unique<BatchStream>(MakeChannel(node_.address()), poller_.queue(), &timers_,
@@ -149,6 +161,7 @@ class BatchStreamTest : public testing::Test {
   Poller poller_;
   Timers timers_;
   std::unique_ptr<BatchStream> stream_;
+  std::vector<std::thread> helpers_;
 };
 
 TEST_F(BatchStreamTest, AnswersEachOperationByItsNumber) {
@@ -437,6 +450,30 @@ TEST_F(BatchStreamTest, ManyThreadsWhileStreamsAreCut) {
   EXPECT_EQ(ok, kThreads * kEach);
   EXPECT_GT(cut, 0);
   EXPECT_GE(node_.streams_opened(), 10);
+  EXPECT_EQ(stream.outstanding(), 0u);
+}
+
+// Messages follow each other while the ones before are handed out, by whichever thread comes.
+TEST_F(BatchStreamTest, AQueueOfManyThreadsHandsOutOneMessageAtATime) {
+  ServeWith(3);
+  BatchStream& stream = Stream({.one_thread = false, .max_message_bytes = 64});
+  constexpr int kCallers = 4;
+  constexpr int kRounds = 40;
+  constexpr int kTogether = 100;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kCallers; ++t) {
+    threads.emplace_back([&, t] {
+      for (int round = 0; round < kRounds; ++round) {
+        std::vector<Answer> answers(kTogether);
+        for (int i = 0; i < kTogether; ++i) {
+          const std::string key = absl::StrCat(t, ".", i);
+          stream.Start(SetOf(key, key), In(absl::Seconds(60)), answers[i].Fill());
+        }
+        for (Answer& answer : answers) EXPECT_TRUE(answer.status().ok()) << answer.status();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(stream.outstanding(), 0u);
 }
 
