@@ -1,7 +1,5 @@
 #include "server/listener.h"
 
-#include <grpcpp/server_builder.h>
-
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -24,60 +22,62 @@ void SetKeepalive(grpc::ServerBuilder& builder) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const ListenerConfig& config) {
+Listener::Listener(const ListenerConfig& config) : name_(config.name), address_(config.address) {
   rpc::PrepareGrpcProcess();
-  std::unique_ptr<Listener> listener(new Listener);
-  listener->name_ = config.name;
-  listener->address_ = config.address;
-  grpc::ServerBuilder builder;
   // A port that another process serves is busy, not to be shared with it.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.SetMaxReceiveMessageSize(config.max_message_bytes);
-  builder.SetMaxSendMessageSize(config.max_message_bytes);
-  SetKeepalive(builder);
-  int port = 0;
-  builder.AddListeningPort(config.address, config.credentials, &port);
-  for (const ServedService& served : config.services) {
-    builder.RegisterService(served.service);
-  }
-  listener->pollers_ = std::make_unique<rpc::PollerPool>(
+  builder_.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder_.SetMaxReceiveMessageSize(config.max_message_bytes);
+  builder_.SetMaxSendMessageSize(config.max_message_bytes);
+  SetKeepalive(builder_);
+  builder_.AddListeningPort(config.address, config.credentials, &port_);
+  pollers_ = std::make_unique<rpc::PollerPool>(
       rpc::PollerPool::Options{.name = absl::StrCat(config.name, "-io"),
                                .threads = config.rare ? 1 : std::max(config.io_threads, 1),
                                .rare = config.rare},
-      builder.AddCompletionQueue());
-  listener->server_ = builder.BuildAndStart();
-  if (listener->server_ == nullptr || port == 0) {
-    return absl::UnavailableError(
-        absl::StrCat("listen: ", config.name, "=", config.address, " cannot be bound"));
-  }
-  if (!config.address.starts_with("unix:")) {
-    listener->address_ =
-        absl::StrCat(config.address.substr(0, config.address.rfind(':')), ":", port);
-  }
-  rpc::PollerPool& pollers = *listener->pollers_;
-  for (int i = 0; i < pollers.threads(); ++i) {
-    for (const ServedService& served : config.services) {
-      served.start(pollers.queue(), &listener->calls_);
-    }
-  }
-  pollers.Start();
-  return listener;
+      builder_.AddCompletionQueue());
 }
 
-Listener::~Listener() { Stop(absl::ZeroDuration()); }
+Listener::~Listener() {
+  Stop(absl::ZeroDuration());
+  StopThreads();
+}
+
+absl::Status Listener::Start(const std::vector<ServedService>& services) {
+  for (const ServedService& served : services) builder_.RegisterService(served.service);
+  server_ = builder_.BuildAndStart();
+  if (server_ == nullptr || port_ == 0) {
+    return absl::UnavailableError(
+        absl::StrCat("listen: ", name_, "=", address_, " cannot be bound"));
+  }
+  if (!address_.starts_with("unix:")) {
+    address_ = absl::StrCat(address_.substr(0, address_.rfind(':')), ":", port_);
+  }
+  for (int i = 0; i < pollers_->threads(); ++i) {
+    for (const ServedService& served : services) served.start(pollers_->queue(), &calls_);
+  }
+  StartThreads();
+  return absl::OkStatus();
+}
+
+void Listener::StartThreads() {
+  if (!std::exchange(threads_started_, true)) pollers_->Start();
+}
 
 void Listener::Stop(absl::Duration patience) {
-  if (server_ != nullptr) {
-    // The pollers go on meanwhile: it is they who end the calls.
-    server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(patience));
-    // A call may still be with its handler, which answers into the queues.
-    calls_.Close();
-    while (!calls_.Drain(absl::Seconds(10))) {
-      base::LogWarning(absl::StrCat("listener ", name_, ": ", calls_.inside(), " calls hang"));
-    }
+  // What others have begun on the queue ends, too.
+  StartThreads();
+  if (server_ == nullptr || calls_.closed()) return;
+  // The threads go on meanwhile: it is they who end the calls.
+  server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(patience));
+  // A call may still be with its handler, which answers into the queue.
+  calls_.Close();
+  while (!calls_.Drain(absl::Seconds(10))) {
+    base::LogWarning(absl::StrCat("listener ", name_, ": ", calls_.inside(), " calls hang"));
   }
-  if (pollers_ != nullptr) pollers_->Stop();
-  pollers_.reset();
+}
+
+void Listener::StopThreads() {
+  pollers_->Stop();
   server_.reset();
 }
 

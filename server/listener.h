@@ -1,12 +1,14 @@
-// One address that the node serves gRPC on: a grpc::Server with a completion queue and a thread for
-// each I/O thread.
+// One address that the node serves gRPC on: a grpc::Server with a completion queue and up to a
+// thread for each I/O thread. The queue is there before the services are, and after they have
+// stopped: calls that the node makes may be served by it, too.
 //
-// Ownership: owns server, queues and threads; the services outlive it. Thread safety: Stop by one
-// thread at a time.
+// Ownership: owns server, queue and threads; the services outlive it. Thread safety: Start, Stop
+// and StopThreads by one thread at a time.
 #pragma once
 
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
 
 #include <cstdint>
 #include <functional>
@@ -14,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/gate.h"
 #include "rpc/poller_pool.h"
@@ -37,13 +39,11 @@ struct ListenerConfig {
   // Nobody has a use for it now: what comes may wait (rpc::PollerPool).
   bool rare = false;
   int max_message_bytes = 0;
-  std::vector<ServedService> services;
 };
 
 class Listener {
  public:
-  // UNAVAILABLE names the address if it cannot be bound.
-  static absl::StatusOr<std::unique_ptr<Listener>> Start(const ListenerConfig& config);
+  explicit Listener(const ListenerConfig& config);
   // Stops at once.
   ~Listener();
   Listener(const Listener&) = delete;
@@ -52,19 +52,29 @@ class Listener {
   const std::string& name() const { return name_; }
   // The address, with the port that was bound.
   const std::string& address() const { return address_; }
+  // Served from Start, or Stop where that never came, until StopThreads.
+  grpc::CompletionQueue* queue() { return pollers_->queue(); }
 
-  // Accepts no more, waits so long for calls under way, then cancels them; waits until every call
-  // has ended and joins the threads.
+  // Once. UNAVAILABLE names the address if it cannot be bound.
+  absl::Status Start(const std::vector<ServedService>& services);
+  // Accepts no more, waits so long for calls under way, then cancels them, and waits until every
+  // call has ended. Safe to repeat.
   void Stop(absl::Duration patience);
+  // After Stop, when nobody begins anything on the queue any more: waits for what is under way on
+  // it, and joins the threads. Safe to repeat.
+  void StopThreads();
 
  private:
-  Listener() = default;
+  void StartThreads();
 
-  std::string name_;
+  const std::string name_;
   std::string address_;
+  grpc::ServerBuilder builder_;
+  int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
   base::Gate calls_;
   std::unique_ptr<rpc::PollerPool> pollers_;
+  bool threads_started_ = false;
 };
 
 }  // namespace atoll::server

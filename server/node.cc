@@ -79,6 +79,7 @@ absl::StatusOr<std::string> FirstLineOf(const std::string& path) {
 
 // The services of one listener: gRPC binds an instance to one server.
 struct ListenerServices {
+  ListenerOptions options;
   std::unique_ptr<service::CacheGrpcService> cache;
   std::unique_ptr<service::TopologyService> topology;
   std::unique_ptr<service::AdminService> admin;
@@ -123,17 +124,14 @@ class NodeImpl final : public Node {
  private:
   static const base::Clock& Clock() { return base::Clock::Real(); }
 
-  // A node that is alone makes no calls to others.
-  rpc::Network ForPeers() const {
-    return options_.etcd.empty() ? rpc::Network::kLeftToOthers : rpc::Network::kPolled;
-  }
   absl::Status ReadCertificates();
   absl::Status MakeCoordinator();
   absl::Status OpenWarmTier(const internal::v1::ClusterConfig& config);
+  absl::Status MakeListeners();
   void MakeMembership(const internal::v1::ClusterConfig& config);
   void MakeDataPath();
   absl::Status Listen();
-  absl::Status ListenOn(const ListenerOptions& options);
+  absl::Status ListenOn(ListenerServices& services);
   absl::Status ListenForAdmin(const ListenerOptions& options);
   absl::Status Join();
   // Drops copies on disk that no placement names any more: they can never be revived.
@@ -155,9 +153,13 @@ class NodeImpl final : public Node {
   std::unique_ptr<cluster::Coordinator> coordinator_;
   std::unique_ptr<warm::WarmTier> warm_;
   std::unique_ptr<WarmDisk> disk_;
+  std::unique_ptr<rpc::Poller> alarms_;  // of a node that is alone
+  // Of calls to other nodes, and of timers. Where there are others it is that of the peer listener:
+  // a set's way to its replicas and back takes one thread of each node, besides the clients', and
+  // nobody else takes turns at waiting for the network.
+  grpc::CompletionQueue* queue_ = nullptr;
   std::unique_ptr<cluster::PeerCaller> peer_caller_;
   std::unique_ptr<cluster::Membership> membership_;
-  std::unique_ptr<rpc::Poller> out_;  // calls to other nodes, timers
   std::unique_ptr<rpc::Timers> timers_;
   std::unique_ptr<NamespaceShares> shares_;
   std::unique_ptr<replication::PeerLinks> links_;
@@ -168,6 +170,7 @@ class NodeImpl final : public Node {
   std::unique_ptr<service::CacheHandler> handler_;
   std::unique_ptr<base::Executor> admin_calls_;
   std::vector<ListenerServices> listeners_;
+  ListenerOptions admin_listener_;
   std::unique_ptr<admin::HttpServer> http_;
   std::unique_ptr<base::Periodic> tick_;
   std::unique_ptr<base::Periodic> maintain_;
@@ -210,6 +213,7 @@ absl::Status NodeImpl::StartAll(const std::atomic<bool>& give_up) {
   if (!config.ok()) return config.status();
 
   if (absl::Status status = OpenWarmTier(*config); !status.ok()) return status;
+  if (absl::Status status = MakeListeners(); !status.ok()) return status;
   MakeMembership(*config);
   MakeDataPath();
   if (absl::Status status = Listen(); !status.ok()) return status;
@@ -273,6 +277,37 @@ bool NodeImpl::Persists(base::NamespaceId ns) const {
   return info != nullptr && info->settings.persistence() != v1::PERSISTENCE_OFF;
 }
 
+absl::Status NodeImpl::MakeListeners() {
+  const bool alone = options_.etcd.empty();
+  std::vector<ListenerOptions> wanted;
+  if (absl::Status status = options_.Listeners(wanted); !status.ok()) return status;
+  for (ListenerOptions& options : wanted) {
+    if (options.name == "admin") {
+      admin_listener_ = std::move(options);
+      continue;
+    }
+    const bool peer = options.name == "peer";
+    auto listener = std::make_unique<Listener>(ListenerConfig{
+        .name = options.name,
+        .address = options.address,
+        .credentials = options.address.starts_with("unix:") ? grpc::InsecureServerCredentials()
+                                                            : listener_credentials_,
+        .io_threads = options_.io_threads,
+        .rare = peer && alone,
+        .max_message_bytes = peer ? replication::kMaxLinkMessageBytes : rpc::kMaxMessageBytes});
+    if (peer && !alone) queue_ = listener->queue();
+    ListenerServices& services = listeners_.emplace_back();
+    services.options = std::move(options);
+    services.listener = std::move(listener);
+  }
+  if (alone) {
+    alarms_ = std::make_unique<rpc::Poller>("alarms", rpc::Network::kLeftToOthers);
+    alarms_->Start();
+    queue_ = alarms_->queue();
+  }
+  return absl::OkStatus();
+}
+
 void NodeImpl::MakeMembership(const internal::v1::ClusterConfig& config) {
   cluster::MembershipOptions membership{
       .config = config, .node_lease = options_.node_lease, .cluster = options_.cluster};
@@ -300,17 +335,17 @@ void NodeImpl::MakeMembership(const internal::v1::ClusterConfig& config) {
   }
   // Without: a call to itself, while it is not in office yet, would be one on a queue that nobody
   // polls the network for.
-  if (!options_.etcd.empty()) peer_caller_ = cluster::MakeGrpcPeerCaller(peer_credentials_);
+  if (!options_.etcd.empty()) {
+    peer_caller_ = cluster::MakeGrpcPeerCaller(queue_, peer_credentials_);
+  }
   membership_ =
       cluster::Membership::Create(membership, coordinator_.get(), peer_caller_.get(), &Clock());
 }
 
 void NodeImpl::MakeDataPath() {
-  out_ = std::make_unique<rpc::Poller>("out", ForPeers());
-  out_->Start();
-  timers_ = std::make_unique<rpc::Timers>(out_->queue());
+  timers_ = std::make_unique<rpc::Timers>(queue_);
   links_ = std::make_unique<replication::PeerLinks>(replication::PeerLinksOptions{
-      .self = incarnation_, .credentials = peer_credentials_, .network = ForPeers()});
+      .self = incarnation_, .credentials = peer_credentials_, .queue = queue_});
   replicator_ = replication::Replicator::Create({.min_isr = options_.min_isr,
                                                  .heartbeat = options_.heartbeat,
                                                  .silent_after = options_.silence,
@@ -324,7 +359,7 @@ void NodeImpl::MakeDataPath() {
   // A value of the largest size, with what else its call takes, must fit.
   budget_ = std::make_unique<routing::ByteBudget>(
       std::max<uint64_t>(options_.rpc_memory_bytes, max_value + rpc::kMaxMessageBytes));
-  forwarder_ = std::make_unique<routing::PeerForwarder>(out_->queue(), timers_.get(), budget_.get(),
+  forwarder_ = std::make_unique<routing::PeerForwarder>(queue_, timers_.get(), budget_.get(),
                                                         &Clock(), peer_credentials_);
   router_ = std::make_unique<routing::Router>(replicator_.get(), membership_.get(),
                                               forwarder_.get(), timers_.get(), &Clock());
@@ -343,18 +378,15 @@ void NodeImpl::MakeDataPath() {
 }
 
 absl::Status NodeImpl::Listen() {
-  std::vector<ListenerOptions> wanted;
-  if (absl::Status status = options_.Listeners(wanted); !status.ok()) return status;
-  for (const ListenerOptions& options : wanted) {
-    absl::Status status = options.name == "admin" ? ListenForAdmin(options) : ListenOn(options);
-    if (!status.ok()) return status;
+  for (ListenerServices& services : listeners_) {
+    if (absl::Status status = ListenOn(services); !status.ok()) return status;
   }
-  return absl::OkStatus();
+  return ListenForAdmin(admin_listener_);
 }
 
-absl::Status NodeImpl::ListenOn(const ListenerOptions& options) {
+absl::Status NodeImpl::ListenOn(ListenerServices& services) {
+  const ListenerOptions& options = services.options;
   const bool peer = options.name == "peer";
-  ListenerServices services;
   services.cache = std::make_unique<service::CacheGrpcService>(
       handler_.get(), peer ? routing::Hop::kLast : routing::Hop::kFirst);
   services.health = std::make_unique<service::HealthService>();
@@ -375,19 +407,10 @@ absl::Status NodeImpl::ListenOn(const ListenerOptions& options) {
                            .unserved = [this] { return replicator_->Unserved(); },
                            .listener = options.name});
   }
-  absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Start(
-      {.name = options.name,
-       .address = options.address,
-       .credentials = options.address.starts_with("unix:") ? grpc::InsecureServerCredentials()
-                                                           : listener_credentials_,
-       .io_threads = options_.io_threads,
-       .rare = peer && options_.etcd.empty(),
-       .max_message_bytes = peer ? replication::kMaxLinkMessageBytes : rpc::kMaxMessageBytes,
-       .services = services.Served()});
-  if (!listener.ok()) return listener.status();
-  addresses_.push_back({options.name, AdvertisedAddress(options, (*listener)->address())});
-  services.listener = *std::move(listener);
-  listeners_.push_back(std::move(services));
+  if (absl::Status status = services.listener->Start(services.Served()); !status.ok()) {
+    return status;
+  }
+  addresses_.push_back({options.name, AdvertisedAddress(options, services.listener->address())});
   return absl::OkStatus();
 }
 
@@ -487,7 +510,9 @@ absl::Status NodeImpl::Stop() {
   absl::Status worst;
 
   serving_ = false;
-  for (ListenerServices& services : listeners_) services.health->SetServing(false);
+  for (ListenerServices& services : listeners_) {
+    if (services.health != nullptr) services.health->SetServing(false);
+  }
   // Others take over what they can; until then this node serves on.
   if (membership_ != nullptr && !addresses_.empty()) worst.Update(membership_->Leave(left() / 4));
   if (handler_ != nullptr && !handler_->Drain(left() / 4)) {
@@ -497,7 +522,7 @@ absl::Status NodeImpl::Stop() {
 
   if (http_ != nullptr) http_->Stop();
   for (ListenerServices& services : listeners_) {
-    services.health->Stop();
+    if (services.health != nullptr) services.health->Stop();
     if (services.topology != nullptr) services.topology->Stop();
     services.listener->Stop(std::min(left() / 4, absl::Seconds(1)));
   }
@@ -515,7 +540,8 @@ absl::Status NodeImpl::Stop() {
   if (timers_ != nullptr) timers_->Stop();
   if (router_ != nullptr) router_->Stop();
   if (forwarder_ != nullptr) forwarder_->Stop();
-  if (out_ != nullptr) out_->Stop();
+  for (ListenerServices& services : listeners_) services.listener->StopThreads();
+  if (alarms_ != nullptr) alarms_->Stop();
 
   if (store_ != nullptr) store_->SetWarmSink(nullptr);
   if (warm_ != nullptr) {

@@ -34,14 +34,18 @@ class Calls {
   void Remove(grpc::ClientContext* context) {
     base::MutexLock lock(mu_);
     contexts_.erase(context);
+    if (contexts_.empty()) none_.SignalAll();
   }
-  void CancelAll() {
+  // Returns when gRPC is done with all of them. None is added any more.
+  void Cancel() {
     base::MutexLock lock(mu_);
     for (grpc::ClientContext* context : contexts_) context->TryCancel();
+    while (!contexts_.empty()) none_.Wait(mu_);
   }
 
  private:
   base::Mutex mu_;
+  base::CondVar none_;
   std::set<grpc::ClientContext*> contexts_ ABSL_GUARDED_BY(mu_);
 };
 
@@ -61,13 +65,15 @@ class Call final : public rpc::Tag {
   }
 
   void Proceed(bool /*ok*/) override {
-    const std::unique_ptr<Call> self(this);
-    calls_->Remove(&context_);
     if (status_.ok()) {
       done_(std::move(response_));
     } else {
       done_(rpc::FromGrpc(status_));
     }
+    done_ = nullptr;
+    // Last of what others see: a stop waits for it.
+    calls_->Remove(&context_);
+    delete this;
   }
 
  private:
@@ -81,12 +87,11 @@ class Call final : public rpc::Tag {
 
 class GrpcPeerCaller final : public PeerCaller {
  public:
-  explicit GrpcPeerCaller(std::shared_ptr<grpc::ChannelCredentials> credentials)
-      : credentials_(credentials != nullptr ? std::move(credentials)
-                                            : grpc::InsecureChannelCredentials()),
-        poller_("ask-controller") {
-    poller_.Start();
-  }
+  GrpcPeerCaller(grpc::CompletionQueue* queue,
+                 std::shared_ptr<grpc::ChannelCredentials> credentials)
+      : queue_(queue),
+        credentials_(credentials != nullptr ? std::move(credentials)
+                                            : grpc::InsecureChannelCredentials()) {}
   ~GrpcPeerCaller() override { Stop(); }
 
   void AskController(const std::string& address, const AskControllerRequest& request,
@@ -96,7 +101,7 @@ class GrpcPeerCaller final : public PeerCaller {
       if (!stopped_) {
         // Under the lock, so that Stop finds no call that is about to start.
         auto* call = new Call(&calls_, std::move(done), timeout);  // ends itself in Proceed
-        call->Start(StubLocked(address), request, poller_.queue());
+        call->Start(StubLocked(address), request, queue_);
         return;
       }
     }
@@ -108,8 +113,7 @@ class GrpcPeerCaller final : public PeerCaller {
       base::MutexLock lock(mu_);
       stopped_ = true;
     }
-    calls_.CancelAll();
-    poller_.Stop();
+    calls_.Cancel();
   }
 
  private:
@@ -125,9 +129,9 @@ class GrpcPeerCaller final : public PeerCaller {
     return stubs_[address].get();
   }
 
+  grpc::CompletionQueue* const queue_;
   const std::shared_ptr<grpc::ChannelCredentials> credentials_;
   Calls calls_;
-  rpc::Poller poller_;
   base::Mutex mu_;
   std::map<std::string, std::unique_ptr<PeerService::Stub>> stubs_ ABSL_GUARDED_BY(mu_);
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
@@ -136,8 +140,8 @@ class GrpcPeerCaller final : public PeerCaller {
 }  // namespace
 
 std::unique_ptr<PeerCaller> MakeGrpcPeerCaller(
-    std::shared_ptr<grpc::ChannelCredentials> credentials) {
-  return std::make_unique<GrpcPeerCaller>(std::move(credentials));
+    grpc::CompletionQueue* queue, std::shared_ptr<grpc::ChannelCredentials> credentials) {
+  return std::make_unique<GrpcPeerCaller>(queue, std::move(credentials));
 }
 
 }  // namespace atoll::cluster

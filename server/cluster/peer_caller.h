@@ -12,7 +12,8 @@
 
 namespace grpc {
 class ChannelCredentials;
-}
+class CompletionQueue;
+}  // namespace grpc
 
 namespace atoll::cluster {
 
@@ -26,9 +27,9 @@ class PeerCaller {
   virtual void Stop() = 0;
 };
 
-// Over gRPC, with a channel for each address and a poller of its own. Credentials of nullptr:
-// without TLS.
+// Over gRPC, with a channel for each address. `queue`, which is served, outlives Stop; credentials
+// of nullptr: without TLS.
 std::unique_ptr<PeerCaller> MakeGrpcPeerCaller(
-    std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr);
+    grpc::CompletionQueue* queue, std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr);
 
 }  // namespace atoll::cluster

@@ -150,7 +150,7 @@ class PeerLinks::Link {
     failed_ = false;
     up_ = false;
     DropLocked();
-    stream_ = stub_->PrepareCall(context_.get(), kLinkMethod, links_->poller_->queue());
+    stream_ = stub_->PrepareCall(context_.get(), kLinkMethod, links_->options_.queue);
     answered_ = number_;
     under_way_ = 1;
     stream_->StartCall(started_.Arm());
@@ -233,7 +233,7 @@ class PeerLinks::Link {
     }
   }
 
-  // The links' own thread writes: nobody waits for the socket under a partition's mutex, and what
+  // A thread of the queue writes: nobody waits for the socket under a partition's mutex, and what
   // other threads send until it runs leaves as well.
   void StartLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     // Heartbeats do not wait for a thread, nor behind a large value that is for another node.
@@ -244,7 +244,7 @@ class PeerLinks::Link {
   void WakeLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (std::exchange(woken_, true)) return;
     ++under_way_;
-    wake_alarm_.Set(links_->poller_->queue(), gpr_time_0(GPR_CLOCK_MONOTONIC), wake_.Arm());
+    wake_alarm_.Set(links_->options_.queue, gpr_time_0(GPR_CLOCK_MONOTONIC), wake_.Arm());
   }
 
   void OnWake(bool) {
@@ -327,7 +327,7 @@ class PeerLinks::Link {
       DropLocked();
       if (!closing_) {
         ++under_way_;
-        alarm_.Set(links_->poller_->queue(), std::chrono::system_clock::now() + backoff_,
+        alarm_.Set(links_->options_.queue, std::chrono::system_clock::now() + backoff_,
                    again_.Arm());
         backoff_ = std::min(backoff_ * 2, kMaxBackoff);
         return;
@@ -396,28 +396,21 @@ class PeerLinks::Link {
   bool closing_ ABSL_GUARDED_BY(mu_) = false;
 };
 
-PeerLinks::PeerLinks(const PeerLinksOptions& options)
-    : options_(options), poller_(std::make_unique<rpc::Poller>("atoll-links", options.network)) {
-  {
-    base::MutexLock lock(mu_);
-    PublishLocked({});
-  }
-  poller_->Start();
+PeerLinks::PeerLinks(const PeerLinksOptions& options) : options_(options) {
+  base::MutexLock lock(mu_);
+  PublishLocked({});
 }
 
 PeerLinks::~PeerLinks() { Stop(); }
 
 void PeerLinks::Stop() {
-  {
-    base::MutexLock lock(mu_);
-    if (!stopped_) {
-      stopped_ = true;
-      PublishLocked({});
-      for (const auto& [at, link] : links_) link->Close();
-    }
-    while (!links_.empty()) gone_.Wait(mu_);
+  base::MutexLock lock(mu_);
+  if (!stopped_) {
+    stopped_ = true;
+    PublishLocked({});
+    for (const auto& [at, link] : links_) link->Close();
   }
-  poller_->Stop();
+  while (!links_.empty()) gone_.Wait(mu_);
 }
 
 void PeerLinks::Gone(Link* link) {

@@ -1,17 +1,17 @@
 // The Transport between nodes: for each other node process one outgoing PeerService.Link, kept up,
 // on which everything for it goes in order; and the sink of the Links that come in.
 //
-// Whoever sends records only queues; the links' thread writes. One write is under way on a link;
-// all that queues meanwhile, or while anybody holds, goes out as the next. While a message with
-// records is unanswered, no other one leaves but with answers to the peer's: an idle link sends at
-// once, and the messages of a busy one get larger. A link that breaks is made anew with a back-off,
-// and the receiver is told (OnLinkUp), since what was under way is lost. While a link is down, and
-// beyond its bounded queue, messages are dropped.
+// Whoever sends records only queues; a thread of the links' completion queue writes. One write is
+// under way on a link; all that queues meanwhile, or while anybody holds, goes out as the next.
+// While a message with records is unanswered, no other one leaves but with answers to the peer's:
+// an idle link sends at once, and the messages of a busy one get larger. A link that breaks is made
+// anew with a back-off, and the receiver is told (OnLinkUp), since what was under way is lost.
+// While a link is down, and beyond its bounded queue, messages are dropped.
 //
 // Thread safety: all methods may be called by any thread. Send may be called under a partition's
 // mutex; the receiver is called with no lock held. Order: construct, SetReceiver, add to the
 // cluster view as a listener before the replicator, ..., remove from the view, Stop, destroy; the
-// receiver outlives Stop.
+// receiver and the queue, which is served, outlive Stop.
 #pragma once
 
 #include <grpcpp/security/credentials.h>
@@ -32,10 +32,6 @@
 #include "server/replication/read_epochs.h"
 #include "server/replication/replicator.h"
 
-namespace atoll::rpc {
-class Poller;
-}  // namespace atoll::rpc
-
 namespace atoll::replication {
 
 // What a message on a Link may take: a record with the largest value. A server of PeerService
@@ -47,7 +43,9 @@ struct PeerLinksOptions {
   // Of a listener in the members' descriptors.
   std::string listener = "peer";
   std::shared_ptr<grpc::ChannelCredentials> credentials;  // nullptr: insecure
-  rpc::Network network = rpc::Network::kPolled;
+  // That of the threads which serve the peers' calls, so that one thread takes records in, writes
+  // acknowledgements, and takes those of others.
+  grpc::CompletionQueue* queue = nullptr;
   // Queued for one node, above what is being written.
   uint64_t max_queue_bytes = uint64_t{160} << 20;
   // A message stops growing here; one record may be larger.
@@ -102,7 +100,6 @@ class PeerLinks final : public Transport, public LinkSink, public cluster::Clust
 
   const PeerLinksOptions options_;
   Receiver* receiver_ = nullptr;
-  std::unique_ptr<rpc::Poller> poller_;
   // Sequentially consistent: who queues marks, then looks for holders; who releases counts down,
   // then looks for a mark. One of the two sees the other, and nothing stays behind.
   std::atomic<int> holders_{0};

@@ -14,6 +14,7 @@
 #include "base/mutex.h"
 #include "base/status.h"
 #include "gtest/gtest.h"
+#include "rpc/completion_queue.h"
 #include "rpc/status.h"
 
 namespace atoll::cluster {
@@ -51,6 +52,7 @@ class PeerCallerTest : public ::testing::Test {
     builder.RegisterService(&service_);
     server_ = builder.BuildAndStart();
     address_ = absl::StrCat("127.0.0.1:", port);
+    poller_.Start();
   }
   ~PeerCallerTest() override {
     caller_->Stop();
@@ -75,7 +77,8 @@ class PeerCallerTest : public ::testing::Test {
   Controller service_;
   std::unique_ptr<grpc::Server> server_;
   std::string address_;
-  std::unique_ptr<PeerCaller> caller_ = MakeGrpcPeerCaller();
+  rpc::Poller poller_{"test"};
+  std::unique_ptr<PeerCaller> caller_ = MakeGrpcPeerCaller(poller_.queue());
   base::Mutex mu_;
   base::CondVar answered_;
   std::optional<absl::StatusOr<AskControllerResponse>> answer_ ABSL_GUARDED_BY(mu_);

@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "atoll/internal/v1/peer.grpc.pb.h"
+#include "rpc/completion_queue.h"
 #include "rpc/status.h"
 #include "rpc/wire/peer_codec.h"
 #include "tests/support/fake_cluster_view.h"
@@ -106,7 +107,8 @@ class Service : public internal::v1::PeerService::Service {
 class End {
  public:
   explicit End(base::Incarnation self, absl::Duration patience = absl::Milliseconds(10))
-      : links({.self = self, .patience = patience}), service(&links) {
+      : links({.self = self, .queue = poller.queue(), .patience = patience}), service(&links) {
+    poller.Start();
     links.SetReceiver(&inbox);
   }
   ~End() {
@@ -129,6 +131,7 @@ class End {
     server = nullptr;
   }
   Inbox inbox;
+  rpc::Poller poller{"links"};
   PeerLinks links;
   Service service;
   int port = 0;
