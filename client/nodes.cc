@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "base/clock.h"
 #include "client/step_aside.h"
 #include "rpc/batch_stream.h"
@@ -26,6 +27,17 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address,
   if (!server_name.empty()) arguments.SetSslTargetNameOverride(server_name);
   return grpc::CreateCustomChannel(address, credentials, arguments);
 }
+
+// Those of all clients: gRPC has one set of sockets in a process, and each of their pollers takes
+// turns at waiting for it. The lock comes before each one's own.
+struct AllNodes {
+  static AllNodes& OfProcess() {
+    static auto* const all = new AllNodes;
+    return *all;
+  }
+  base::Mutex mu;
+  absl::flat_hash_set<Nodes*> nodes ABSL_GUARDED_BY(mu);
+};
 
 }  // namespace
 
@@ -180,9 +192,17 @@ absl::StatusOr<std::unique_ptr<Nodes>> Nodes::Create(const ClientOptions& option
 Nodes::Nodes(const ClientOptions& options, std::shared_ptr<grpc::ChannelCredentials> credentials)
     : options_(options), credentials_(std::move(credentials)) {
   for (int i = 0; i < options.io_threads; ++i) io_.push_back(std::make_unique<IoThread>());
+  AllNodes& all = AllNodes::OfProcess();
+  base::MutexLock lock(all.mu);
+  all.nodes.insert(this);
 }
 
 Nodes::~Nodes() {
+  {
+    AllNodes& all = AllNodes::OfProcess();
+    base::MutexLock lock(all.mu);
+    all.nodes.erase(this);
+  }
   Shutdown();
   Stop();
 }
@@ -315,16 +335,24 @@ void Nodes::Shutdown() {
 }
 
 void Nodes::LoneCall() {
+  if (!GoAside()) return;
+  AllNodes& all = AllNodes::OfProcess();
+  base::MutexLock lock(all.mu);
+  for (Nodes* nodes : all.nodes) nodes->GoAside();
+}
+
+bool Nodes::GoAside() {
   // With several pollers one of them would be in the way all the same.
-  if (io_.size() > 1 || io_[0]->aside->away()) return;
-  if (other_calls_.load(std::memory_order_relaxed) > 0) return;
+  if (io_.size() > 1 || io_[0]->aside->away()) return false;
+  if (other_calls_.load(std::memory_order_relaxed) > 0) return false;
   {
     base::MutexLock lock(mu_);
     for (const auto& [address, link] : links_) {
-      if (link->outstanding() > 0) return;
+      if (link->outstanding() > 0) return false;
     }
   }
   io_[0]->aside->Ask();
+  return true;
 }
 
 void Nodes::CallBegins() {

@@ -152,7 +152,8 @@ class Nodes {
 
   const std::shared_ptr<grpc::ChannelCredentials>& credentials() const { return credentials_; }
   const std::string& server_name() const { return options_.credentials.server_name; }
-  // A lone caller does its own I/O: the poller had better not be in its way.
+  // A lone caller does its own I/O: the poller had better not be in its way, nor those of the
+  // process's other clients, where they have nothing to do.
   void LoneCall() ABSL_LOCKS_EXCLUDED(mu_);
   // Calls beside the streams, which the poller is needed for.
   void CallBegins();
@@ -171,6 +172,8 @@ class Nodes {
  private:
   Nodes(const ClientOptions& options, std::shared_ptr<grpc::ChannelCredentials> credentials);
 
+  // False where the poller is away already, or has something to do.
+  bool GoAside() ABSL_LOCKS_EXCLUDED(mu_);
   LinkPtr LinkLocked(const std::string& address) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   const std::vector<std::string>& AskableLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
