@@ -1,5 +1,6 @@
 #include <cstdlib>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -24,19 +25,27 @@ WorkloadOptions LargeValues(const CompareSizes& sizes) {
   return {.keys = sizes.large_keys, .key_prefix = kLargePrefix, .value_bytes = sizes.large_bytes};
 }
 
+// A client is there only while it is measured: one that has nothing to do would still take turns at
+// waiting for the network of this process, as no connection of the others does.
 class AtollContender final : public Contender {
  public:
   AtollContender(std::string name, const CompareSizes& sizes, std::vector<PeerServer> nodes,
-                 std::unique_ptr<Client> client)
+                 ClientOptions options)
       : name_(std::move(name)),
         sizes_(sizes),
         nodes_(std::move(nodes)),
-        client_(std::move(client)),
-        target_(*client_, absl::Seconds(30), absl::Seconds(sizes.ttl_seconds)) {}
+        options_(std::move(options)) {
+    for (const PeerServer& node : nodes_) {
+      options_.endpoints.push_back(absl::StrCat("127.0.0.1:", node.port));
+    }
+  }
 
-  absl::Status FillAll() {
-    if (absl::Status small = Fill(SmallValues(sizes_), target_, nullptr); !small.ok()) return small;
-    return Fill(LargeValues(sizes_), target_, nullptr);
+  absl::Status FillAll() const {
+    const absl::StatusOr<std::unique_ptr<Client>> client = Connect();
+    if (!client.ok()) return client.status();
+    ClientLoadTarget target = TargetOf(**client);
+    if (absl::Status small = Fill(SmallValues(sizes_), target, nullptr); !small.ok()) return small;
+    return Fill(LargeValues(sizes_), target, nullptr);
   }
 
   std::string name() const override { return name_; }
@@ -44,6 +53,9 @@ class AtollContender final : public Contender {
 
   absl::StatusOr<Measurement> Measure(const LoadSpec& load, const Setup&,
                                       absl::Duration duration) override {
+    const absl::StatusOr<std::unique_ptr<Client>> client = Connect();
+    if (!client.ok()) return client.status();
+    ClientLoadTarget target = TargetOf(**client);
     std::vector<pid_t> pids = {0};
     for (const PeerServer& node : nodes_) pids.push_back(node.process->pid());
     CpuMeter cpu(std::move(pids));
@@ -58,7 +70,7 @@ class AtollContender final : public Contender {
     options.workload.batch = load.batch;
     // The others' clients look at the clock once for each round of answers.
     if (load.async && load.outstanding >= 64) options.time_every = 16;
-    const LoadResult result = RunLoad(options, target_);
+    const LoadResult result = RunLoad(options, target);
     if (!result.first_error.ok()) return result.first_error;
     if (result.errors != 0 || result.keys == 0 || result.hits != result.reads) {
       return absl::InternalError(absl::StrCat(result.errors, " errors, ", result.hits, " hits of ",
@@ -78,28 +90,31 @@ class AtollContender final : public Contender {
   }
 
  private:
+  absl::StatusOr<std::unique_ptr<Client>> Connect() const {
+    absl::StatusOr<std::unique_ptr<Client>> client = Client::Create(options_);
+    if (!client.ok()) return client.status();
+    if (absl::Status up = (*client)->WaitUntilReady(absl::Now() + absl::Seconds(20)); !up.ok()) {
+      return up;
+    }
+    return client;
+  }
+  ClientLoadTarget TargetOf(Client& client) const {
+    return ClientLoadTarget(client, absl::Seconds(30), absl::Seconds(sizes_.ttl_seconds));
+  }
+
   const std::string name_;
   const CompareSizes sizes_;
   const std::vector<PeerServer> nodes_;
-  const std::unique_ptr<Client> client_;
-  ClientLoadTarget target_;
+  ClientOptions options_;
 };
 
-// Of nodes that are up: a client of them, and every key stored.
+// Of nodes that are up, with every key stored.
 absl::StatusOr<std::unique_ptr<Contender>> Filled(std::string name, const CompareSizes& sizes,
                                                   std::vector<PeerServer> nodes,
                                                   Credentials credentials) {
-  ClientOptions options{.credentials = std::move(credentials)};
-  for (const PeerServer& node : nodes) {
-    options.endpoints.push_back(absl::StrCat("127.0.0.1:", node.port));
-  }
-  absl::StatusOr<std::unique_ptr<Client>> client = Client::Create(options);
-  if (!client.ok()) return client.status();
-  if (absl::Status up = (*client)->WaitUntilReady(absl::Now() + absl::Seconds(20)); !up.ok()) {
-    return up;
-  }
-  auto contender = std::make_unique<AtollContender>(std::move(name), sizes, std::move(nodes),
-                                                    *std::move(client));
+  auto contender =
+      std::make_unique<AtollContender>(std::move(name), sizes, std::move(nodes),
+                                       ClientOptions{.credentials = std::move(credentials)});
   if (absl::Status filled = contender->FillAll(); !filled.ok()) return filled;
   return contender;
 }
@@ -123,11 +138,11 @@ bool MakeCertificate(const TemporaryFolder& folder) {
                          .c_str()) == 0;
 }
 
-// Its etcd lives as long as it does.
-class ClusterContender final : public Contender {
+// With the files that it reads, and its etcd if it is a cluster.
+class ContenderWithFiles final : public Contender {
  public:
-  ClusterContender(std::unique_ptr<TemporaryFolder> folder, PeerServer etcd,
-                   std::unique_ptr<Contender> nodes)
+  ContenderWithFiles(std::unique_ptr<TemporaryFolder> folder, std::optional<PeerServer> etcd,
+                     std::unique_ptr<Contender> nodes)
       : folder_(std::move(folder)), etcd_(std::move(etcd)), nodes_(std::move(nodes)) {}
 
   std::string name() const override { return nodes_->name(); }
@@ -139,7 +154,7 @@ class ClusterContender final : public Contender {
 
  private:
   const std::unique_ptr<TemporaryFolder> folder_;
-  const PeerServer etcd_;
+  const std::optional<PeerServer> etcd_;
   const std::unique_ptr<Contender> nodes_;
 };
 
@@ -150,12 +165,15 @@ absl::StatusOr<std::unique_ptr<Contender>> StartAtoll(const CompareSizes& sizes)
 }
 
 absl::StatusOr<std::unique_ptr<Contender>> StartAtollWithTls(const CompareSizes& sizes) {
-  const TemporaryFolder folder;
-  if (!MakeCertificate(folder)) return absl::NotFoundError("openssl made no certificate");
-  const std::string cert = folder.path() + "/cert.pem";
-  const std::string key = folder.path() + "/key.pem";
-  return StartNode("atoll-tls", sizes, {"--tls-cert", cert, "--tls-key", key, "--tls-ca", cert},
-                   {.tls = true, .ca_file = cert, .certificate_file = cert, .key_file = key});
+  auto folder = std::make_unique<TemporaryFolder>();
+  if (!MakeCertificate(*folder)) return absl::NotFoundError("openssl made no certificate");
+  const std::string cert = folder->path() + "/cert.pem";
+  const std::string key = folder->path() + "/key.pem";
+  auto node =
+      StartNode("atoll-tls", sizes, {"--tls-cert", cert, "--tls-key", key, "--tls-ca", cert},
+                {.tls = true, .ca_file = cert, .certificate_file = cert, .key_file = key});
+  if (!node.ok()) return node.status();
+  return std::make_unique<ContenderWithFiles>(std::move(folder), std::nullopt, *std::move(node));
 }
 
 absl::StatusOr<std::unique_ptr<Contender>> StartCluster(const CompareSizes& sizes,
@@ -174,8 +192,8 @@ absl::StatusOr<std::unique_ptr<Contender>> StartCluster(const CompareSizes& size
   }
   auto filled = Filled(absl::StrCat("rf", replication_factor), sizes, std::move(nodes), {});
   if (!filled.ok()) return filled.status();
-  return std::make_unique<ClusterContender>(std::move(folder), *std::move(etcd),
-                                            *std::move(filled));
+  return std::make_unique<ContenderWithFiles>(std::move(folder), *std::move(etcd),
+                                              *std::move(filled));
 }
 
 }  // namespace atoll::bench
