@@ -226,8 +226,9 @@ void AddCompareCommand(CLI::App& app) {
       "Starts all servers itself, on free ports of 127.0.0.1, and ends them. A ratio above 1 says\n"
       "that Atoll is faster. Loads: blocking_64, async_256, async_1024, multiget_100, "
       "multiset_100,\n"
-      "lone_1, value_1m; without --quick also Atoll with TLS, Redis by redis-benchmark, and\n"
-      "cluster_get, cluster_get90, cluster_set on three nodes. What they are: bench/README.md.");
+      "lone_1, value_1m; without --quick also Atoll with TLS, memcached's gets of one key, Redis\n"
+      "by redis-benchmark, and cluster_get, cluster_get90, cluster_set on three nodes. What they\n"
+      "are: bench/README.md.");
   command->add_flag("--quick", flags->quick,
                     "Fewer and shorter runs, in three minutes, and only against the others");
   command->add_option("--rounds", flags->rounds, "Interleaved runs of each load (5; quick 3)")

@@ -66,10 +66,9 @@ absl::StatusOr<std::unique_ptr<Contender>> StartCluster(const CompareSizes& size
 // memcached or Redis, a server for each number of threads. First the contender that ratios are
 // formed with; behind it further ways to use the same servers, in rows of their own: connections
 // that many callers share (blocking_64), and Redis' MSET, which gives no time to live
-// (multiset_100). `and_public`: and redis-benchmark in the place of our client of Redis, where it
-// is found.
-absl::StatusOr<Contenders> StartPeerContenders(const CompareSizes& sizes, PeerKind kind,
-                                               bool and_public);
+// (multiset_100). `all`: and memcached's pipelined gets of one key each, as most clients send them
+// (async_*), and redis-benchmark in the place of our client of Redis, where it is found.
+absl::StatusOr<Contenders> StartPeerContenders(const CompareSizes& sizes, PeerKind kind, bool all);
 
 // The memory engine behind epoll and memcached's protocol (bench/bare/server.h): the ceiling.
 absl::StatusOr<std::unique_ptr<Contender>> StartBareContender(const CompareSizes& sizes);

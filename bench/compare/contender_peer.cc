@@ -17,7 +17,12 @@ constexpr int kConnections[] = {1, 2, 4, 8};
 // memcached's strongest way to have many gets outstanding is its multi-get.
 constexpr int kMultiGetKeys = 100;
 
-enum class Use : uint8_t { kPlain, kAutoPipeline, kMset };
+// Where many gets of one key each are outstanding.
+bool GathersGets(const LoadSpec& load) {
+  return load.async && load.reads() && !load.large && load.batch == 1;
+}
+
+enum class Use : uint8_t { kPlain, kAutoPipeline, kMset, kSingleGets };
 
 class PeerContender final : public Contender {
  public:
@@ -36,7 +41,8 @@ class PeerContender final : public Contender {
 
  private:
   std::vector<Setup> SetupsOfThreads(const LoadSpec& load, int threads) const;
-  // memcached's gets of one key are gathered in multi-gets, Redis' are pipelined.
+  // memcached's gets of one key are gathered in multi-gets, but for kSingleGets; Redis' are
+  // pipelined.
   PeerLoadOptions LoadFor(const LoadSpec& load, const Setup& setup) const;
 
   const std::string name_;
@@ -49,6 +55,7 @@ class PeerContender final : public Contender {
 std::vector<Setup> PeerContender::Setups(const LoadSpec& load) const {
   if (use_ == Use::kAutoPipeline && (load.async || load.outstanding == 1)) return {};
   if (use_ == Use::kMset && load.reads()) return {};
+  if (use_ == Use::kSingleGets && !GathersGets(load)) return {};
   std::vector<Setup> setups;
   for (const auto& [threads, server] : *servers_) {
     for (Setup& setup : SetupsOfThreads(load, threads)) setups.push_back(std::move(setup));
@@ -89,7 +96,7 @@ std::vector<Setup> PeerContender::SetupsOfThreads(const LoadSpec& load, int thre
 PeerLoadOptions PeerContender::LoadFor(const LoadSpec& load, const Setup& setup) const {
   const int each = static_cast<int>(load.OutstandingKeys()) / setup.connections;
   int batch = static_cast<int>(load.batch);
-  if (kind_ == PeerKind::kMemcached && load.async && load.reads() && !load.large) {
+  if (kind_ == PeerKind::kMemcached && use_ != Use::kSingleGets && GathersGets(load)) {
     batch = kMultiGetKeys;
   }
   return {.kind = kind_,
@@ -163,8 +170,7 @@ absl::StatusOr<std::shared_ptr<const PeerServers>> StartServers(const CompareSiz
 
 }  // namespace
 
-absl::StatusOr<Contenders> StartPeerContenders(const CompareSizes& sizes, PeerKind kind,
-                                               bool and_public) {
+absl::StatusOr<Contenders> StartPeerContenders(const CompareSizes& sizes, PeerKind kind, bool all) {
   // Redis' I/O threads are tried too, as its documentation proposes them.
   absl::StatusOr<std::shared_ptr<const PeerServers>> servers =
       StartServers(sizes, kind, [&](int threads) { return StartPeer(kind, kMemory, threads); });
@@ -177,8 +183,9 @@ absl::StatusOr<Contenders> StartPeerContenders(const CompareSizes& sizes, PeerKi
   };
   add(name, Use::kPlain);
   add(name + ", shared connections", Use::kAutoPipeline);
+  if (kind == PeerKind::kMemcached && all) add("memcached, gets of one key", Use::kSingleGets);
   if (kind == PeerKind::kRedis) add("redis, MSET without TTL", Use::kMset);
-  if (kind == PeerKind::kRedis && and_public) {
+  if (kind == PeerKind::kRedis && all) {
     absl::StatusOr<std::unique_ptr<Contender>> theirs = StartRedisBenchmark(sizes, *servers);
     if (theirs.ok()) {
       contenders.push_back(*std::move(theirs));
