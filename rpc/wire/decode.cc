@@ -246,8 +246,22 @@ bool ReadMessage(In& in, size_t limit, WriteResponse* out) {
   });
 }
 
+// The same of what holds it.
+bool ReadAsWritten(FlatReader& in, uintptr_t limit, MultiGetItem* out) {
+  size_t length = 0;
+  return (!in.NextIs(TagOf(1, kVarint)) || ReadUint32(in, &out->index)) &&
+         in.NextIs(TagOf(3, kBytes)) && in.Length(limit, &length) &&
+         in.position() + length == limit && ReadAsWritten(in, limit, &out->result);
+}
+
 template <typename In, typename Response>
 bool ReadMessage(In& in, size_t limit, Item<Response>* out) {
+  if constexpr (std::is_same_v<In, FlatReader> && std::is_same_v<Response, GetResponse>) {
+    const FlatReader start = in;
+    if (ReadAsWritten(in, limit, out)) return true;
+    in = start;
+    *out = MultiGetItem();
+  }
   uint32_t seen = 0;
   return ReadFields(in, limit, [&](uint8_t tag) {
     if (!Once(tag, &seen)) return false;
@@ -288,8 +302,32 @@ bool ReadKind(In& in, size_t limit, Kind kind, Kind* known, M* out) {
   return ReadNested(in, limit, out);
 }
 
+// A get, as clients write it.
+bool ReadAsWritten(FlatReader& in, uintptr_t limit, Operation* out) {
+  size_t length = 0;
+  if (!in.NextIs(TagOf(1, kVarint)) || !in.Varint(&out->id) || !in.NextIs(TagOf(2, kVarint)) ||
+      !ReadUint32(in, &out->timeout_ms) || !in.NextIs(TagOf(Kind::kGet)) ||
+      !in.Length(limit, &length) || in.position() + length != limit) {
+    return false;
+  }
+  out->kind = Kind::kGet;
+  out->get = GetRequest();
+  GetRequest& get = out->get;
+  const bool read = (!in.NextIs(TagOf(1, kBytes)) || ReadName(in, limit, &get.ns)) &&
+                    (!in.NextIs(TagOf(2, kBytes)) || in.Bytes(limit, &get.key)) &&
+                    (!in.NextIs(TagOf(3, kVarint)) || ReadInt32(in, &get.consistency)) &&
+                    (!in.NextIs(TagOf(4, kFixed64)) || in.Fixed64(&get.if_version_not)) &&
+                    (!in.NextIs(TagOf(5, kVarint)) || ReadBool(in, &get.metadata_only));
+  return read && in.position() == limit;
+}
+
 template <typename In>
 bool ReadMessage(In& in, size_t limit, Operation* out) {
+  if constexpr (std::is_same_v<In, FlatReader>) {
+    const FlatReader start = in;
+    if (ReadAsWritten(in, limit, out)) return true;
+    in = start;
+  }
   out->id = 0;
   out->timeout_ms = 0;
   out->kind = Kind::kOther;
@@ -319,8 +357,27 @@ bool ReadMessage(In& in, size_t limit, Operation* out) {
   return read && out->kind != Kind::kOther;
 }
 
+// A found entry, as nodes write it: nearly every answer.
+bool ReadAsWritten(FlatReader& in, uintptr_t limit, Result* out) {
+  size_t length = 0;
+  if (!in.NextIs(TagOf(1, kVarint)) || !in.Varint(&out->id) || !in.NextIs(TagOf(Kind::kGet)) ||
+      !in.Length(limit, &length) || in.position() + length != limit) {
+    return false;
+  }
+  out->kind = Kind::kGet;
+  out->has_error = false;
+  out->error = {};
+  out->get = GetResponse();
+  return ReadAsWritten(in, limit, &out->get);
+}
+
 template <typename In>
 bool ReadMessage(In& in, size_t limit, Result* out) {
+  if constexpr (std::is_same_v<In, FlatReader>) {
+    const FlatReader start = in;
+    if (ReadAsWritten(in, limit, out)) return true;
+    in = start;
+  }
   out->id = 0;
   out->kind = Kind::kOther;
   out->has_error = false;

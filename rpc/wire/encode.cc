@@ -160,6 +160,15 @@ size_t OperationFrameSize(uint64_t id, uint32_t timeout_ms, size_t body_size) {
 }
 
 uint8_t* WriteOperationFrame(uint64_t id, uint32_t timeout_ms, size_t body_size, uint8_t* out) {
+  // The length of a short one is one byte, written when it is known.
+  constexpr size_t kMostNumbers = 1 + 10 + 1 + 5;
+  if (body_size < 0x80 - kMostNumbers) {
+    uint8_t* const numbers = out + 2;
+    uint8_t* const end = PutNumber(2, timeout_ms, PutNumber(1, id, numbers));
+    out[0] = TagOf(1, kBytes);
+    out[1] = static_cast<uint8_t>(static_cast<size_t>(end - numbers) + body_size);
+    return end;
+  }
   out = PutElement(OperationSize(id, timeout_ms, body_size), out);
   return PutNumber(2, timeout_ms, PutNumber(1, id, out));
 }
