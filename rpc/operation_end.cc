@@ -4,8 +4,8 @@
 #include <limits>
 #include <utility>
 
+#include "base/copy.h"
 #include "rpc/status.h"
-#include "rpc/wire/copy.h"
 #include "rpc/wire/encode.h"
 
 namespace atoll::rpc {
@@ -65,7 +65,7 @@ uint32_t TimeoutMs(absl::Duration left) {
 uint8_t* WriteOperation(const BatchOperation& operation, uint64_t id, uint32_t timeout_ms,
                         uint8_t* out) {
   out = wire::WriteOperationFrame(id, timeout_ms, operation.body_size(), out);
-  return wire::CopyBytes(operation.tail, wire::CopyBytes(operation.head, out));
+  return base::CopyBytes(operation.tail, base::CopyBytes(operation.head, out));
 }
 
 absl::Status StreamError(const grpc::Status& status) {

@@ -10,7 +10,7 @@
 #include <optional>
 #include <string_view>
 
-#include "rpc/wire/copy.h"
+#include "base/copy.h"
 #include "rpc/wire/format.h"
 #include "rpc/wire/messages.h"
 #include "rpc/wire/reader.h"
@@ -153,7 +153,7 @@ inline uint8_t* PutFixed(uint32_t field, uint64_t value, uint8_t* out) {
   return out + 8;
 }
 
-inline uint8_t* PutRaw(std::string_view bytes, uint8_t* out) { return CopyBytes(bytes, out); }
+inline uint8_t* PutRaw(std::string_view bytes, uint8_t* out) { return base::CopyBytes(bytes, out); }
 
 inline uint8_t* PutBytes(uint32_t field, std::string_view bytes, uint8_t* out) {
   if (bytes.empty()) return out;

@@ -10,10 +10,10 @@
 #include <cstring>
 #include <string_view>
 
-namespace atoll::wire {
+namespace atoll::base {
 
 // Returns the end of the copy.
-inline uint8_t* CopyBytes(std::string_view bytes, uint8_t* out) {
+[[gnu::always_inline]] inline uint8_t* CopyBytes(std::string_view bytes, uint8_t* out) {
   const char* const from = bytes.data();
   const size_t size = bytes.size();
   // The first and the last so many, which overlap.
@@ -38,4 +38,4 @@ inline uint8_t* CopyBytes(std::string_view bytes, uint8_t* out) {
   return out + size;
 }
 
-}  // namespace atoll::wire
+}  // namespace atoll::base
