@@ -59,11 +59,6 @@ LinkPtr Dispatcher::OwnersLink(base::PartitionId partition) {
   if (!options_.route_to_owners) return nullptr;
   // Before the look at the table, so that a change meanwhile is found by the next call.
   const uint64_t version = routes_->version();
-  if (spare_link != nullptr && seen_version_.load(std::memory_order_acquire) == version &&
-      seen_[partition.value()].load(std::memory_order_relaxed) == spare_link.get() &&
-      spare_link->untroubled()) {
-    return std::move(spare_link);
-  }
   {
     base::SmallMutexLock lock(ways_mu_);
     const Way& way = ways_[partition.value()];
@@ -124,7 +119,26 @@ LinkPtr Dispatcher::Choose(Call& call, bool* forward) {
   return nodes_->AnyLink(call.failed_at_.empty() ? OwnerOf(call.partition) : call.failed_at_);
 }
 
+bool Dispatcher::TryAlike(Call* call) {
+  NodeLink* const link = spare_link.get();
+  if (link == nullptr || call->link_ != nullptr || call->attempts.through_another || closed() ||
+      seen_version_.load(std::memory_order_acquire) != routes_->version() ||
+      seen_[call->partition.value()].load(std::memory_order_relaxed) != link ||
+      !link->untroubled()) {
+    return false;
+  }
+  rpc::BatchStream& stream = link->Direct();
+  if (!stream.PutsOff()) return false;
+  ++call->attempts.tries;
+  call->dispatcher_ = this;
+  call->stream_ = &stream;
+  call->link_ = std::move(spare_link);
+  stream.StartSoon(call);
+  return true;
+}
+
 void Dispatcher::Try(Call* call) {
+  if (TryAlike(call)) return;
   bool forward = false;
   // Held until Start returns: the call may be over by then, and another thread have let it go.
   LinkPtr link = closed() ? nullptr : Choose(*call, &forward);

@@ -86,6 +86,8 @@ class Dispatcher {
   };
 
   void Try(Call* call);
+  // From the callback of a call that went the same way, in its footsteps. False: nothing was done.
+  bool TryAlike(Call* call);
   // Where the next try goes; sets `forward` if that is not to the owner.
   LinkPtr Choose(Call& call, bool* forward);
   // nullptr if there is no owner, or it is to be left alone.

@@ -1,5 +1,6 @@
 #include "client/translate.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -69,28 +70,26 @@ absl::StatusOr<Outcome> ToOutcome(int outcome) {
 }
 
 absl::StatusOr<GetResult> ToGetResult(const wire::GetResponse& answer, rpc::ValueBlock& values) {
-  absl::StatusOr<GetResult> made = GetResult();
-  GetResult& result = *made;
-  switch (answer.outcome) {
-    case v1::OUTCOME_MISS:
-      return made;
-    case v1::OUTCOME_OK:
-      result.outcome = Outcome::kOk;
-      break;
-    default: {
-      const absl::StatusOr<Outcome> outcome = ToOutcome(answer.outcome);
-      if (!outcome.ok()) return outcome.status();
-      result.outcome = *outcome;
-    }
+  Outcome outcome = Outcome::kOk;
+  if (answer.outcome != v1::OUTCOME_OK) {
+    const absl::StatusOr<Outcome> other = ToOutcome(answer.outcome);
+    if (!other.ok()) return other.status();
+    if (*other == Outcome::kMiss) return GetResult();
+    outcome = *other;
   }
   rpc::ValueBlock::Copy value = values.Take(answer.value);
-  result.value = Value(std::move(value.owner), value.bytes);
-  result.version = answer.version;
-  result.flags = answer.flags;
-  if (answer.ttl_ms.has_value()) result.ttl = absl::Milliseconds(*answer.ttl_ms);
-  if (answer.max_idle_ms != 0) result.max_idle = absl::Milliseconds(answer.max_idle_ms);
-  result.size = answer.size;
-  return made;
+  std::optional<absl::Duration> ttl;
+  if (answer.ttl_ms.has_value()) ttl = absl::Milliseconds(*answer.ttl_ms);
+  absl::Duration max_idle;
+  if (answer.max_idle_ms != 0) max_idle = absl::Milliseconds(answer.max_idle_ms);
+  // All at once: of an object that is filled later all bytes are zeroed first, which takes longer.
+  return GetResult{.outcome = outcome,
+                   .value = Value(std::move(value.owner), value.bytes),
+                   .version = answer.version,
+                   .flags = answer.flags,
+                   .ttl = ttl,
+                   .max_idle = max_idle,
+                   .size = answer.size};
 }
 
 absl::StatusOr<WriteResult> ToWriteResult(const wire::WriteResponse& answer) {

@@ -106,6 +106,9 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   void OnWritten(bool ok);
   void OnFinished(bool ok);
 
+  // Whether an operation may be taken, as far as a glance tells: if not, Refusal says.
+  bool SurelyTakesLocked(size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool HasRoomLocked(size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // OK if the operation may be taken.
   absl::Status Refusal(size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Starts a session if there is none and there should be one. Returns it for the caller to start
