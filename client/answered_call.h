@@ -49,6 +49,8 @@ class AnsweredCall : public Call {
 
   // nullptr: a part of a call, which is not counted and whose callback is the client's own.
   Engine* engine = nullptr;
+  // Its end has been counted by others.
+  bool counted = false;
 };
 
 // On the heap; destroys itself.
@@ -69,7 +71,7 @@ class Async final : public Base {
       done_(std::move(result));
       return;
     }
-    CountEnd(this->engine, result.ok());
+    if (!this->counted) CountEnd(this->engine, result.ok());
     const CallbackScope scope;
     done_(std::move(result));
   }
@@ -89,7 +91,7 @@ class Blocking final : public Base {
   }
 
   void Answer(absl::StatusOr<typename Base::Result>&& result) override {
-    CountEnd(this->engine, result.ok());
+    if (!this->counted) CountEnd(this->engine, result.ok());
     result_.emplace(std::move(result));
     waiter_.Wake();
   }

@@ -162,7 +162,7 @@ void Engine::Count(uint64_t calls, uint64_t failures) {
 
 ClientStats Engine::stats() const {
   ClientStats stats;
-  stats.calls = calls_.load(std::memory_order_relaxed);
+  stats.calls = calls_.load(std::memory_order_relaxed) + reads_.counted();
   stats.failures = failures_.load(std::memory_order_relaxed);
   stats.collapsed = reads_.collapsed();
   stats.retries = dispatcher_.retries();

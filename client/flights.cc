@@ -25,7 +25,7 @@ void Flights::RemoveLocked(Shard& shard, FlightRead* leader) {
 bool Flights::Board(FlightRead* read) {
   const FlightRead::Key& key = read->flight_key;
   Shard& shard = ShardOf(key.hash);
-  base::SmallMutexLock lock(shard.mu);
+  BriefLockHold lock(shard.mu);
   for (FlightRead* at = shard.buckets[BucketOf(key.hash)]; at != nullptr; at = at->next_) {
     if (!(at->flight_key == key)) continue;
     const bool joins = key.bounded || !at->in_air_.load(std::memory_order_seq_cst);
@@ -37,6 +37,15 @@ bool Flights::Board(FlightRead* read) {
   read->in_air_.store(false, std::memory_order_relaxed);
   InsertLocked(shard, read);
   return true;
+}
+
+uint64_t Flights::landed() const {
+  uint64_t sum = 0;
+  for (Shard& shard : *shards_) {
+    BriefLockHold lock(shard.mu);
+    sum += shard.landed;
+  }
+  return sum;
 }
 
 void Flights::TakeExpired(FlightRead::List& from, absl::Duration now, FlightRead::List& to,
@@ -56,7 +65,7 @@ FlightList Flights::Expire(absl::Duration now, absl::Duration* next) {
   FlightList expired;
   *next = absl::InfiniteDuration();
   for (Shard& shard : *shards_) {
-    base::SmallMutexLock lock(shard.mu);
+    BriefLockHold lock(shard.mu);
     for (FlightRead* leader : shard.buckets) {
       for (; leader != nullptr; leader = leader->next_) {
         TakeExpired(leader->aboard_, now, expired.list_, next);

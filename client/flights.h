@@ -22,7 +22,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
-#include "base/small_mutex.h"
+#include "client/brief_lock.h"
 
 namespace atoll::client {
 
@@ -46,6 +46,8 @@ class FlightRead {
   Key flight_key;
   // Of one that joined: it is handed back then at the latest.
   absl::Duration expires = absl::InfiniteDuration();
+  // Of one that leads: whether landed() counts it.
+  bool counts = false;
 
   // The request goes out now. Without effect if it has departed already.
   void Depart() { in_air_.store(true, std::memory_order_seq_cst); }
@@ -101,8 +103,9 @@ class Flights {
   template <typename MakeNext>
   FlightList Land(FlightRead* leader, MakeNext make_next) {
     Shard& shard = ShardOf(leader->flight_key.hash);
-    base::SmallMutexLock lock(shard.mu);
+    BriefLockHold lock(shard.mu);
     RemoveLocked(shard, leader);
+    if (leader->counts) ++shard.landed;
     FlightList landed;
     landed.list_ = leader->aboard_;
     if (leader->later_.first != nullptr) {
@@ -115,6 +118,9 @@ class Flights {
     return landed;
   }
 
+  // Leaders that have landed and count.
+  uint64_t landed() const;
+
   // Hands back who joined and has expired; `next`: when the next one will.
   FlightList Expire(absl::Duration now, absl::Duration* next);
 
@@ -122,7 +128,9 @@ class Flights {
   static constexpr size_t kShards = 16;
   static constexpr size_t kBuckets = 1024;
   struct alignas(64) Shard {
-    base::SmallMutex mu;
+    BriefLock mu;
+    // Counted on the way, since the lock is held.
+    uint64_t landed ABSL_GUARDED_BY(mu) = 0;
     std::array<FlightRead*, kBuckets> buckets ABSL_GUARDED_BY(mu) = {};
   };
 

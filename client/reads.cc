@@ -134,6 +134,7 @@ void Reads::Land(ReadCall* leader, absl::StatusOr<GetResult>&& result) {
     result->outcome = Outcome::kOk;
     result->value = static_cast<FollowUp*>(leader)->previous.value;
   }
+  leader->counts = leader->counted = leader->engine != nullptr && result.ok();
   FollowUp* next = nullptr;
   FlightList landed = flights_.Land(leader, [&](const FlightList& waiting) {
     next = new FollowUp;

@@ -67,6 +67,8 @@ class Reads {
   void Get(ReadCall* call);
 
   uint64_t collapsed() const { return collapsed_.load(std::memory_order_relaxed); }
+  // Calls whose end was counted here.
+  uint64_t counted() const { return flights_.landed(); }
   uint64_t streamed() const { return streamed_.load(std::memory_order_relaxed); }
 
  private:

@@ -69,6 +69,31 @@ absl::StatusOr<Outcome> ToOutcome(int outcome) {
   }
 }
 
+namespace {
+
+// Makes the result where it is to be: one that is filled later is zeroed first, and one that is
+// moved there waits for what was just written to it.
+struct Found {
+  const wire::GetResponse& answer;
+  Outcome outcome;
+  rpc::ValueBlock::Copy value;
+
+  explicit operator GetResult() {
+    return {.outcome = outcome,
+            .value = Value(std::move(value.owner), value.bytes),
+            .version = answer.version,
+            .flags = answer.flags,
+            .ttl = answer.ttl_ms.has_value()
+                       ? std::optional<absl::Duration>(absl::Milliseconds(*answer.ttl_ms))
+                       : std::nullopt,
+            .max_idle = answer.max_idle_ms != 0 ? absl::Milliseconds(answer.max_idle_ms)
+                                                : absl::ZeroDuration(),
+            .size = answer.size};
+  }
+};
+
+}  // namespace
+
 absl::StatusOr<GetResult> ToGetResult(const wire::GetResponse& answer, rpc::ValueBlock& values) {
   Outcome outcome = Outcome::kOk;
   if (answer.outcome != v1::OUTCOME_OK) {
@@ -77,19 +102,8 @@ absl::StatusOr<GetResult> ToGetResult(const wire::GetResponse& answer, rpc::Valu
     if (*other == Outcome::kMiss) return GetResult();
     outcome = *other;
   }
-  rpc::ValueBlock::Copy value = values.Take(answer.value);
-  std::optional<absl::Duration> ttl;
-  if (answer.ttl_ms.has_value()) ttl = absl::Milliseconds(*answer.ttl_ms);
-  absl::Duration max_idle;
-  if (answer.max_idle_ms != 0) max_idle = absl::Milliseconds(answer.max_idle_ms);
-  // All at once: of an object that is filled later all bytes are zeroed first, which takes longer.
-  return GetResult{.outcome = outcome,
-                   .value = Value(std::move(value.owner), value.bytes),
-                   .version = answer.version,
-                   .flags = answer.flags,
-                   .ttl = ttl,
-                   .max_idle = max_idle,
-                   .size = answer.size};
+  return absl::StatusOr<GetResult>(absl::in_place,
+                                   Found{answer, outcome, values.Take(answer.value)});
 }
 
 absl::StatusOr<WriteResult> ToWriteResult(const wire::WriteResponse& answer) {
