@@ -26,6 +26,7 @@ absl::Duration Left(const Call& call) { return call.deadline - base::Clock::Real
 // starts, mostly goes the same way: it takes it over, so that nothing is counted. Nothing else is
 // to hold a link for long, but a poller ends before them.
 thread_local LinkPtr spare_link;
+thread_local rpc::BatchStream* spare_stream = nullptr;  // of it
 
 constexpr size_t kPartitions = size_t{1} << base::kPartitionBits;
 
@@ -127,13 +128,14 @@ bool Dispatcher::TryAlike(Call* call) {
       !link->untroubled()) {
     return false;
   }
-  rpc::BatchStream& stream = link->Direct();
-  if (!stream.PutsOff()) return false;
+  // By its stream, which has one operation less: if it was not too full it is not now.
+  rpc::BatchStream* const stream = spare_stream;
+  if (!stream->PutsOff()) return false;
   ++call->attempts.tries;
   call->dispatcher_ = this;
-  call->stream_ = &stream;
+  call->stream_ = stream;
   call->link_ = std::move(spare_link);
-  stream.StartSoon(call);
+  stream->StartSoon(call);
   return true;
 }
 
@@ -206,6 +208,7 @@ void Dispatcher::OnSuccess(Call* call, rpc::BatchEnd& end) {
   }
   // The stream is there for as long as this thread hands out its answers.
   if (spare_link != call->link_) spare_link = std::move(call->link_);
+  spare_stream = call->stream_;
   call->Finish(end);
 }
 

@@ -104,12 +104,12 @@ void BatchStream::Impl::TakeArrivals() {
   {
     base::MutexLock lock(mu_);
     TakeArrivalsLocked(refused, refusal);
+    TellSizesLocked();
   }
   EndAll(refused, refusal);
 }
 
 void BatchStream::Impl::TakeArrivalsLocked(OperationQueue& refused, absl::Status& refusal) {
-  if (arrivals_count_ == 0) return;
   arrivals_count_ = 0;
   while (BatchOperation* const operation = arrivals_.PopFront()) {
     absl::Status status;
@@ -122,7 +122,6 @@ void BatchStream::Impl::TakeArrivalsLocked(OperationQueue& refused, absl::Status
     refused.PushBack(operation);
     refusal = std::move(status);
   }
-  TellSizesLocked();
 }
 
 uint64_t BatchStream::Impl::InsertLocked(BatchOperation* operation) {
@@ -366,6 +365,7 @@ bool BatchStream::Impl::Deliver(wire::Input& input) {
       }
       for (size_t i = 0; i < count; ++i) answered[i] = TakeAnsweredLocked(results[i].id);
       TakeArrivalsLocked(refused, refusal);
+      TellSizesLocked();
     }
     if (!refused.empty()) EndAll(refused, refusal);
     for (size_t i = 0; i < count; ++i) {
@@ -401,6 +401,7 @@ bool BatchStream::Impl::DeliverParsed(wire::Input& input, ValueBlock& values) {
     {
       base::MutexLock lock(mu_);
       operation = TakeAnsweredLocked(result.id());
+      TellSizesLocked();
     }
     if (operation != nullptr) OperationEnd::Answer(operation, &result, values);
   }
@@ -464,7 +465,8 @@ BatchOperation* BatchStream::Impl::TakeAnsweredLocked(uint64_t id) {
     congestion_.Answered(operation->message_, Now());
     slowed_.store(congestion_.limited(), std::memory_order_relaxed);
   }
-  RemoveLocked(operation);
+  bytes_ -= operation->body_size();
+  operations_.Erase(id);
   if (operation->blocking) gathering_.Woken();
   return operation;
 }
