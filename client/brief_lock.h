@@ -30,8 +30,8 @@ class ABSL_LOCKABLE BriefLock {
   static constexpr int kYields = 100;
 
   void Wait() {
-    for (int tries = 0; taken_.load(std::memory_order_relaxed) ||
-                        taken_.exchange(true, std::memory_order_acquire);
+    for (int tries = 0;
+         taken_.load(std::memory_order_relaxed) || taken_.exchange(true, std::memory_order_acquire);
          ++tries) {
       if (tries < kLooks) continue;
       if (tries < kLooks + kYields) {
