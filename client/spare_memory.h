@@ -42,7 +42,7 @@ class SpareMemory {
       State& state = Mine();
       state.most = 0;
       state.over = true;
-      while (state.count > 0) ::operator delete(state.places[--state.count], sizeof(T));
+      while (state.count > 0) ::operator delete(state.places[--state.count]);
     }
   };
 
@@ -50,7 +50,7 @@ class SpareMemory {
     static constinit thread_local State state = {};
     return state;
   }
-  static void GiveSlowly(State& state, void* place) {
+  static void GiveSlowly([[maybe_unused]] State& state, void* place) {
 #ifndef ABSL_HAVE_ADDRESS_SANITIZER  // which is to see every use of what was given back
     if (state.most == 0 && !state.over) {
       thread_local const Owner owner;
@@ -60,7 +60,7 @@ class SpareMemory {
       return;
     }
 #endif
-    ::operator delete(place, sizeof(T));
+    ::operator delete(place);
   }
 };
 

@@ -361,6 +361,7 @@ bool BatchStream::Impl::Deliver(wire::Input& input) {
       // other.
       for (size_t i = 0; i < count; ++i) {
         const auto* const lines = reinterpret_cast<const char*>(operations_.Find(results[i].id));
+        if (lines == nullptr) continue;
         for (size_t at = 0; at < kLargeOperation; at += 64) __builtin_prefetch(lines + at);
       }
       for (size_t i = 0; i < count; ++i) answered[i] = TakeAnsweredLocked(results[i].id);
