@@ -6,18 +6,19 @@
 #include <algorithm>
 #include <array>
 
+#include "base/copy.h"
+
 namespace atoll::base {
 
 uint64_t HashKey(std::string_view namespace_name, std::string_view key) {
   // Longest valid input: 1 + 63 + 1,024. Anything longer is hashed in a stream, with the same
   // result.
-  std::array<char, 1 + 63 + 1024> buffer;
+  std::array<uint8_t, 1 + 63 + 1024> buffer;
   const size_t size = 1 + namespace_name.size() + key.size();
   const auto length = static_cast<unsigned char>(std::min<size_t>(namespace_name.size(), 255));
   if (size <= buffer.size()) {
-    buffer[0] = static_cast<char>(length);
-    char* const end = std::copy(namespace_name.begin(), namespace_name.end(), buffer.data() + 1);
-    std::copy(key.begin(), key.end(), end);
+    buffer[0] = length;
+    CopyBytes(key, CopyBytes(namespace_name, buffer.data() + 1));
     return XXH3_64bits(buffer.data(), size);
   }
   XXH3_state_t state;

@@ -3,12 +3,15 @@
 // Thread safety: none of its own; see Call.
 #pragma once
 
+#include <cstddef>
+#include <memory>
 #include <optional>
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "client/call.h"
+#include "client/spare_memory.h"
 #include "rpc/wake_group.h"
 
 namespace atoll::client {
@@ -46,6 +49,8 @@ class AnsweredCall : public Call {
 
   // nullptr: a part of a call, which is not counted and whose callback is the client's own.
   Engine* engine = nullptr;
+  // Its end has been counted by others.
+  bool counted = false;
 };
 
 // On the heap; destroys itself.
@@ -53,19 +58,22 @@ template <typename Base>
 class Async final : public Base {
  public:
   using Done = absl::AnyInvocable<void(absl::StatusOr<typename Base::Result>)>;
-  Async(Engine* counting, Done done) : done_(std::move(done)) { this->engine = counting; }
+  Async(Engine* counting, Done&& done) : done_(std::move(done)) { this->engine = counting; }
+
+  static void* operator new(size_t /*size*/) { return SpareMemory<Async>::Take(); }
+  static void operator delete(void* place) { SpareMemory<Async>::Give(place); }
 
   void Answer(absl::StatusOr<typename Base::Result>&& result) override {
-    Done done = std::move(done_);
-    Engine* const counting = this->engine;
-    delete this;
-    if (counting == nullptr) {
-      done(std::move(result));
+    // Until the callback is through, which may see the client destroyed: nothing of it is used
+    // then.
+    const std::unique_ptr<Async> self(this);
+    if (this->engine == nullptr) {
+      done_(std::move(result));
       return;
     }
-    CountEnd(counting, result.ok());
+    if (!this->counted) CountEnd(this->engine, result.ok());
     const CallbackScope scope;
-    done(std::move(result));
+    done_(std::move(result));
   }
 
  private:
@@ -83,7 +91,7 @@ class Blocking final : public Base {
   }
 
   void Answer(absl::StatusOr<typename Base::Result>&& result) override {
-    CountEnd(this->engine, result.ok());
+    if (!this->counted) CountEnd(this->engine, result.ok());
     result_.emplace(std::move(result));
     waiter_.Wake();
   }

@@ -6,7 +6,6 @@
 #include <memory>
 #include <string>
 
-#include "absl/status/status.h"
 #include "base/ids.h"
 #include "client/bytes.h"
 #include "client/retry_policy.h"
@@ -33,8 +32,9 @@ class Call : public rpc::BatchOperation {
   Bytes bytes;
 
  protected:
-  // Called once, on any thread. `end` is nullptr unless the status is OK; it lives during the call.
-  virtual void Finish(absl::Status status, rpc::BatchEnd* end) = 0;
+  // Called once, on any thread. With a status that is not OK nothing else of the end means
+  // anything.
+  virtual void Finish(rpc::BatchEnd& end) = 0;
 
  private:
   friend class Dispatcher;

@@ -22,6 +22,14 @@ constexpr absl::Duration kTellingTimeout = absl::Milliseconds(250);
 
 absl::Duration Left(const Call& call) { return call.deadline - base::Clock::Real().BootTime(); }
 
+// What a poller's last call that was answered had for a link. The next one, which the callback
+// starts, mostly goes the same way: it takes it over, so that nothing is counted. Nothing else is
+// to hold a link for long, but a poller ends before them.
+thread_local LinkPtr spare_link;
+thread_local rpc::BatchStream* spare_stream = nullptr;  // of it
+
+constexpr size_t kPartitions = size_t{1} << base::kPartitionBits;
+
 }  // namespace
 
 Dispatcher::Dispatcher(const ClientOptions& options, Nodes* nodes, RouteTable* routes)
@@ -29,9 +37,16 @@ Dispatcher::Dispatcher(const ClientOptions& options, Nodes* nodes, RouteTable* r
       nodes_(nodes),
       routes_(routes),
       policy_(options.max_attempts, options.retry_budget),
-      ways_(size_t{1} << base::kPartitionBits) {}
+      ways_(kPartitions),
+      seen_(std::make_unique<std::atomic<const NodeLink*>[]>(kPartitions)) {}
 
-void Call::OnEnd(rpc::BatchEnd& end) { dispatcher_->OnEnd(this, end); }
+void Call::OnEnd(rpc::BatchEnd& end) {
+  if (end.status.ok()) {
+    dispatcher_->OnSuccess(this, end);
+  } else {
+    dispatcher_->OnError(this, end);
+  }
+}
 
 bool Dispatcher::MendFrom(const absl::Status& status) {
   const std::optional<v1::WrongOwner> detail = rpc::WrongOwnerOf(status);
@@ -57,6 +72,13 @@ LinkPtr Dispatcher::OwnersLink(base::PartitionId partition) {
   base::SmallMutexLock lock(ways_mu_);
   before = std::exchange(ways_[partition.value()].link, link);
   ways_[partition.value()].version = version;
+  if (seen_version_.load(std::memory_order_relaxed) < version) {
+    for (size_t i = 0; i < kPartitions; ++i) seen_[i].store(nullptr, std::memory_order_relaxed);
+    seen_version_.store(version, std::memory_order_release);
+  }
+  if (seen_version_.load(std::memory_order_relaxed) == version) {
+    seen_[partition.value()].store(link.get(), std::memory_order_relaxed);
+  }
   return link;
 }
 
@@ -82,7 +104,7 @@ void Dispatcher::WaysOf(absl::Span<const base::PartitionId> partitions, const No
 }
 
 void Dispatcher::ForgetWays() {
-  std::vector<Way> before(size_t{1} << base::kPartitionBits);
+  std::vector<Way> before(kPartitions);
   base::SmallMutexLock lock(ways_mu_);
   ways_.swap(before);
 }
@@ -98,12 +120,32 @@ LinkPtr Dispatcher::Choose(Call& call, bool* forward) {
   return nodes_->AnyLink(call.failed_at_.empty() ? OwnerOf(call.partition) : call.failed_at_);
 }
 
+bool Dispatcher::TryAlike(Call* call) {
+  NodeLink* const link = spare_link.get();
+  if (link == nullptr || call->link_ != nullptr || call->attempts.through_another || closed() ||
+      seen_version_.load(std::memory_order_acquire) != routes_->version() ||
+      seen_[call->partition.value()].load(std::memory_order_relaxed) != link ||
+      !link->untroubled()) {
+    return false;
+  }
+  // By its stream, which has one operation less: if it was not too full it is not now.
+  rpc::BatchStream* const stream = spare_stream;
+  if (!stream->PutsOff()) return false;
+  ++call->attempts.tries;
+  call->dispatcher_ = this;
+  call->stream_ = stream;
+  call->link_ = std::move(spare_link);
+  stream->StartSoon(call);
+  return true;
+}
+
 void Dispatcher::Try(Call* call) {
+  if (TryAlike(call)) return;
   bool forward = false;
   // Held until Start returns: the call may be over by then, and another thread have let it go.
   LinkPtr link = closed() ? nullptr : Choose(*call, &forward);
   if (link == nullptr) {
-    End(call, absl::CancelledError("the client is closed"), nullptr);
+    End(call, absl::CancelledError("the client is closed"));
     return;
   }
   ++call->attempts.tries;
@@ -157,13 +199,21 @@ bool Dispatcher::TryLone(Call* call) {
   return false;
 }
 
-void Dispatcher::OnEnd(Call* call, rpc::BatchEnd& end) {
-  const LinkPtr link = std::move(call->link_);
-  if (end.status.ok()) {
-    nodes_->Record(*link, true);
-    End(call, absl::OkStatus(), &end);
+void Dispatcher::OnSuccess(Call* call, rpc::BatchEnd& end) {
+  nodes_->Record(*call->link_, true);
+  if (call->stream_ == nullptr || !call->stream_->PutsOff()) {
+    const LinkPtr link = std::move(call->link_);
+    call->Finish(end);
     return;
   }
+  // The stream is there for as long as this thread hands out its answers.
+  if (spare_link != call->link_) spare_link = std::move(call->link_);
+  spare_stream = call->stream_;
+  call->Finish(end);
+}
+
+void Dispatcher::OnError(Call* call, rpc::BatchEnd& end) {
+  const LinkPtr link = std::move(call->link_);
   if (end.fate == rpc::Fate::kAnswered) {
     nodes_->Record(*link, true);
     if (absl::IsResourceExhausted(end.status)) SlowDown(*call, *link, end.status);
@@ -189,7 +239,7 @@ void Dispatcher::OnEnd(Call* call, rpc::BatchEnd& end) {
 
 void Dispatcher::Follow(Call* call, Decision decision) {
   if (!decision.end.ok()) {
-    End(call, std::move(decision.end), nullptr);
+    End(call, std::move(decision.end));
   } else if (decision.pause == absl::ZeroDuration()) {
     Try(call);
   } else {
@@ -197,9 +247,9 @@ void Dispatcher::Follow(Call* call, Decision decision) {
   }
 }
 
-void Dispatcher::End(Call* call, absl::Status status, rpc::BatchEnd* end) {
-  if (!status.ok()) status = RetryPolicy::Final(call->attempts, std::move(status));
-  call->Finish(std::move(status), end);
+void Dispatcher::End(Call* call, absl::Status error) {
+  rpc::BatchEnd end{.status = RetryPolicy::Final(call->attempts, std::move(error))};
+  call->Finish(end);
 }
 
 void Dispatcher::RunAfter(absl::Duration delay, absl::AnyInvocable<void()> task) {

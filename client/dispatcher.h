@@ -86,15 +86,18 @@ class Dispatcher {
   };
 
   void Try(Call* call);
+  // From the callback of a call that went the same way, in its footsteps. False: nothing was done.
+  bool TryAlike(Call* call);
   // Where the next try goes; sets `forward` if that is not to the owner.
   LinkPtr Choose(Call& call, bool* forward);
   // nullptr if there is no owner, or it is to be left alone.
   LinkPtr OwnersLink(base::PartitionId partition) ABSL_LOCKS_EXCLUDED(ways_mu_);
-  void OnEnd(Call* call, rpc::BatchEnd& end);
+  void OnSuccess(Call* call, rpc::BatchEnd& end);
+  void OnError(Call* call, rpc::BatchEnd& end);
   // The node is overloaded.
   void SlowDown(const Call& call, NodeLink& link, const absl::Status& status);
   void Follow(Call* call, Decision decision);
-  void End(Call* call, absl::Status status, rpc::BatchEnd* end);
+  static void End(Call* call, absl::Status error);
 
   const ClientOptions options_;
   Nodes* const nodes_;
@@ -107,6 +110,11 @@ class Dispatcher {
   base::SmallMutex ways_mu_;
   // By partition.
   std::vector<Way> ways_ ABSL_GUARDED_BY(ways_mu_);
+  // The same to compare with, for who holds a link: as of a version of the route table, of which
+  // all are or nullptr. Written under the lock. Release and acquire: who finds the version finds no
+  // older link.
+  std::atomic<uint64_t> seen_version_{0};
+  const std::unique_ptr<std::atomic<const NodeLink*>[]> seen_;
 
   base::Mutex mu_;
   absl::flat_hash_set<std::shared_ptr<Waiting>> waiting_ ABSL_GUARDED_BY(mu_);

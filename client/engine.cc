@@ -104,25 +104,25 @@ absl::Duration Engine::StreamDeadline(absl::Duration timeout) const {
 Engine::ReadDeadlines Engine::DeadlinesOfRead(absl::Duration timeout) const {
   constexpr absl::Duration kExact = absl::Milliseconds(100);
   struct Last {
+    uint64_t client_id = 0;
     CoarseTime tick;
     absl::Duration timeout;
-    absl::Duration stream_timeout;
     ReadDeadlines deadlines;
   };
   thread_local Last last;
+  const CoarseTime tick = CoarseTime::Now();
+  if (tick == last.tick && client_id_ == last.client_id && timeout == last.timeout) {
+    return last.deadlines;
+  }
   const absl::Duration call = Timeout(timeout);
   const absl::Duration stream = StreamTimeout(timeout);
   if (call < kExact) {
     const absl::Duration now = base::Clock::Real().BootTime();
     return {now + call, now + stream};
   }
-  const CoarseTime tick = CoarseTime::Now();
-  if (tick == last.tick && call == last.timeout && stream == last.stream_timeout) {
-    return last.deadlines;
-  }
   // Of a call at the end of this tick, so that none is early.
   const absl::Duration now = base::Clock::Real().BootTime() + CoarseTime::Tick();
-  last = {tick, call, stream, {now + call, now + stream}};
+  last = {client_id_, tick, timeout, {now + call, now + stream}};
   return last.deadlines;
 }
 
@@ -162,7 +162,7 @@ void Engine::Count(uint64_t calls, uint64_t failures) {
 
 ClientStats Engine::stats() const {
   ClientStats stats;
-  stats.calls = calls_.load(std::memory_order_relaxed);
+  stats.calls = calls_.load(std::memory_order_relaxed) + reads_.counted();
   stats.failures = failures_.load(std::memory_order_relaxed);
   stats.collapsed = reads_.collapsed();
   stats.retries = dispatcher_.retries();

@@ -4,39 +4,13 @@
 
 namespace atoll::client {
 
-void Flights::Append(FlightRead::List& list, FlightRead* read) {
-  read->next_ = nullptr;
-  (list.last == nullptr ? list.first : list.last->next_) = read;
-  list.last = read;
-}
-
-void Flights::InsertLocked(Shard& shard, FlightRead* leader) {
-  FlightRead*& bucket = shard.buckets[BucketOf(leader->flight_key.hash)];
-  leader->next_ = bucket;
-  bucket = leader;
-}
-
-void Flights::RemoveLocked(Shard& shard, FlightRead* leader) {
-  FlightRead** at = &shard.buckets[BucketOf(leader->flight_key.hash)];
-  while (*at != leader) at = &(*at)->next_;
-  *at = leader->next_;
-}
-
-bool Flights::Board(FlightRead* read) {
-  const FlightRead::Key& key = read->flight_key;
-  Shard& shard = ShardOf(key.hash);
-  base::SmallMutexLock lock(shard.mu);
-  for (FlightRead* at = shard.buckets[BucketOf(key.hash)]; at != nullptr; at = at->next_) {
-    if (!(at->flight_key == key)) continue;
-    const bool joins = key.bounded || !at->in_air_.load(std::memory_order_seq_cst);
-    Append(joins ? at->aboard_ : at->later_, read);
-    return false;
+uint64_t Flights::landed() const {
+  uint64_t sum = 0;
+  for (Shard& shard : *shards_) {
+    BriefLockHold lock(shard.mu);
+    sum += shard.landed;
   }
-  read->aboard_ = {};
-  read->later_ = {};
-  read->in_air_.store(false, std::memory_order_relaxed);
-  InsertLocked(shard, read);
-  return true;
+  return sum;
 }
 
 void Flights::TakeExpired(FlightRead::List& from, absl::Duration now, FlightRead::List& to,
@@ -56,7 +30,7 @@ FlightList Flights::Expire(absl::Duration now, absl::Duration* next) {
   FlightList expired;
   *next = absl::InfiniteDuration();
   for (Shard& shard : *shards_) {
-    base::SmallMutexLock lock(shard.mu);
+    BriefLockHold lock(shard.mu);
     for (FlightRead* leader : shard.buckets) {
       for (; leader != nullptr; leader = leader->next_) {
         TakeExpired(leader->aboard_, now, expired.list_, next);

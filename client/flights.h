@@ -22,7 +22,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
-#include "base/small_mutex.h"
+#include "client/brief_lock.h"
 
 namespace atoll::client {
 
@@ -46,6 +46,8 @@ class FlightRead {
   Key flight_key;
   // Of one that joined: it is handed back then at the latest.
   absl::Duration expires = absl::InfiniteDuration();
+  // Of one that leads: whether landed() counts it.
+  bool counts = false;
 
   // The request goes out now. Without effect if it has departed already.
   void Depart() { in_air_.store(true, std::memory_order_seq_cst); }
@@ -101,8 +103,9 @@ class Flights {
   template <typename MakeNext>
   FlightList Land(FlightRead* leader, MakeNext make_next) {
     Shard& shard = ShardOf(leader->flight_key.hash);
-    base::SmallMutexLock lock(shard.mu);
+    BriefLockHold lock(shard.mu);
     RemoveLocked(shard, leader);
+    if (leader->counts) ++shard.landed;
     FlightList landed;
     landed.list_ = leader->aboard_;
     if (leader->later_.first != nullptr) {
@@ -115,6 +118,9 @@ class Flights {
     return landed;
   }
 
+  // Leaders that have landed and count.
+  uint64_t landed() const;
+
   // Hands back who joined and has expired; `next`: when the next one will.
   FlightList Expire(absl::Duration now, absl::Duration* next);
 
@@ -122,7 +128,9 @@ class Flights {
   static constexpr size_t kShards = 16;
   static constexpr size_t kBuckets = 1024;
   struct alignas(64) Shard {
-    base::SmallMutex mu;
+    BriefLock mu;
+    // Counted on the way, since the lock is held.
+    uint64_t landed ABSL_GUARDED_BY(mu) = 0;
     std::array<FlightRead*, kBuckets> buckets ABSL_GUARDED_BY(mu) = {};
   };
 
@@ -139,5 +147,42 @@ class Flights {
   std::unique_ptr<std::array<Shard, kShards>> shards_ =
       std::make_unique<std::array<Shard, kShards>>();
 };
+
+// In line, all of it: each read boards and lands.
+
+inline void Flights::Append(FlightRead::List& list, FlightRead* read) {
+  read->next_ = nullptr;
+  (list.last == nullptr ? list.first : list.last->next_) = read;
+  list.last = read;
+}
+
+inline void Flights::InsertLocked(Shard& shard, FlightRead* leader) {
+  FlightRead*& bucket = shard.buckets[BucketOf(leader->flight_key.hash)];
+  leader->next_ = bucket;
+  bucket = leader;
+}
+
+inline void Flights::RemoveLocked(Shard& shard, FlightRead* leader) {
+  FlightRead** at = &shard.buckets[BucketOf(leader->flight_key.hash)];
+  while (*at != leader) at = &(*at)->next_;
+  *at = leader->next_;
+}
+
+inline bool Flights::Board(FlightRead* read) {
+  const FlightRead::Key& key = read->flight_key;
+  Shard& shard = ShardOf(key.hash);
+  BriefLockHold lock(shard.mu);
+  for (FlightRead* at = shard.buckets[BucketOf(key.hash)]; at != nullptr; at = at->next_) {
+    if (!(at->flight_key == key)) continue;
+    const bool joins = key.bounded || !at->in_air_.load(std::memory_order_seq_cst);
+    Append(joins ? at->aboard_ : at->later_, read);
+    return false;
+  }
+  read->aboard_ = {};
+  read->later_ = {};
+  read->in_air_.store(false, std::memory_order_relaxed);
+  InsertLocked(shard, read);
+  return true;
+}
 
 }  // namespace atoll::client

@@ -86,10 +86,11 @@ class Part : public Call {
   Seen seen_;
 
  private:
-  void Finish(absl::Status status, rpc::BatchEnd* end) final {
+  void Finish(rpc::BatchEnd& end) final {
     const std::unique_ptr<Part> self(this);
+    const absl::Status& status = end.status;
     if (status.ok()) {
-      Read(*end);
+      Read(end);
       seen_.ForEachMissing([this](size_t position) {
         absl::StatusOr<Result> result = Missing(position);
         if (absl::IsUnavailable(result.status())) return Again(position);

@@ -81,15 +81,11 @@ std::shared_ptr<grpc::Channel> NodeLink::Connection() const {
   return Connect(address_, credentials_, server_name_);
 }
 
-rpc::BatchStream& NodeLink::Direct() {
-  const auto full = [](const rpc::BatchStream& stream) {
-    return stream.outstanding() >= kFullOperations || stream.outstanding_bytes() >= kFullBytes;
-  };
-  if (!full(*direct_[0])) return *direct_[0];
+rpc::BatchStream& NodeLink::DirectOfSeveral() {
   const size_t open = open_.load(std::memory_order_acquire);
   size_t least = 0;
   for (size_t i = 1; i < open; ++i) {
-    if (!full(*direct_[i])) return *direct_[i];
+    if (!Full(*direct_[i])) return *direct_[i];
     if (direct_[i]->outstanding() < direct_[least]->outstanding()) least = i;
   }
   // More of it is the last that an overloaded node needs.

@@ -65,7 +65,9 @@ class NodeLink {
   const std::string& address() const { return address_; }
   // For keys that the node owns: it refuses others. The first stream that is not full, of up to
   // kMostStreams.
-  rpc::BatchStream& Direct() ABSL_LOCKS_EXCLUDED(mu_);
+  rpc::BatchStream& Direct() ABSL_LOCKS_EXCLUDED(mu_) {
+    return Full(*direct_[0]) ? DirectOfSeveral() : *direct_[0];
+  }
   // For keys of any owner.
   rpc::BatchStream& forwarding() { return *forwarding_; }
   // As Direct(), for a caller who is alone.
@@ -94,6 +96,10 @@ class NodeLink {
  private:
   friend class Nodes;
 
+  static bool Full(const rpc::BatchStream& stream) {
+    return stream.outstanding() >= kFullOperations || stream.outstanding_bytes() >= kFullBytes;
+  }
+  rpc::BatchStream& DirectOfSeveral() ABSL_LOCKS_EXCLUDED(mu_);
   template <typename Visit>
   void ForEachStream(Visit visit) const;
   IoThread& io(size_t stream) const { return *io_[(first_io_ + stream) % io_.size()]; }

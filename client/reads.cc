@@ -1,7 +1,6 @@
 #include "client/reads.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "atoll/v1/cache.pb.h"
@@ -21,7 +20,6 @@ absl::Duration Now() { return base::Clock::Real().BootTime(); }
 }  // namespace
 
 void ReadCall::Prepare(const Request& request, bool own) {
-  request_ = request;
   wire::GetRequest get;
   get.ns = WireNamespace(request.ns);
   get.key = request.key;
@@ -29,33 +27,23 @@ void ReadCall::Prepare(const Request& request, bool own) {
       request.consistency == Consistency::kBounded ? v1::CONSISTENCY_BOUNDED : 0;  // 0: strict
   get.if_version_not = request.if_version_not;
   get.metadata_only = request.metadata_only;
-  const size_t message = wire::Size(get);
-  const size_t body = wire::BodySize(message);
-  uint8_t* const start = bytes.Take(own ? body + request.ns.size() + request.key.size() : body);
-  uint8_t* end = wire::Write(get, wire::WriteBodyHead(wire::Kind::kGet, message, start));
+  uint8_t* const start = bytes.Take(wire::kMaxGetHead + get.ns.size() + get.key.size());
+  wire::GetRequest kept;
+  uint8_t* const end = wire::WriteGetBody(get, start, &kept);
   head = {reinterpret_cast<const char*>(start), static_cast<size_t>(end - start)};
-  if (own) {
-    const auto keep = [&end](std::string_view* view) {
-      const char* const kept = reinterpret_cast<const char*>(end);
-      if (!view->empty()) std::memcpy(end, view->data(), view->size());
-      end += view->size();
-      *view = {kept, view->size()};
-    };
-    keep(&request_.ns);
-    keep(&request_.key);
-  }
-  flight_key.hash = base::HashKey(request_.ns, request_.key);
-  flight_key.bounded = request_.consistency == Consistency::kBounded;
-  flight_key.ns = request_.ns;
-  flight_key.key = request_.key;
-  expires = request_.stream_deadline;
+  flight_key.hash = base::HashKey(request.ns, request.key);
+  flight_key.bounded = request.consistency == Consistency::kBounded;
+  // What was written is a copy as good as any other.
+  flight_key.ns = !own ? request.ns : kept.ns.empty() ? kDefaultNamespace : kept.ns;
+  flight_key.key = own ? kept.key : request.key;
+  if_version_not_ = request.if_version_not;
+  metadata_only_ = request.metadata_only;
+  expires = request.stream_deadline;
   partition = base::PartitionOfHash(flight_key.hash);
-  deadline = request_.deadline;
+  deadline = request.deadline;
 }
 
-void ReadCall::Finish(absl::Status status, rpc::BatchEnd* end) {
-  reads_->OnEnd(this, std::move(status), end);
-}
+void ReadCall::Finish(rpc::BatchEnd& end) { reads_->OnEnd(this, end); }
 
 // Leads those who came while a flight was in the air; nobody's own call.
 class Reads::FollowUp final : public ReadCall {
@@ -67,7 +55,7 @@ class Reads::FollowUp final : public ReadCall {
 
 void Reads::Get(ReadCall* call) {
   call->reads_ = this;
-  if (large_.Has(call->flight_key.hash) && !call->request_.metadata_only) {
+  if (large_.Has(call->flight_key.hash) && !call->metadata_only_) {
     call->alone = false;
     return Fetch(call, kMostWholeBytes);
   }
@@ -105,28 +93,27 @@ bool Reads::BoardForFetch(ReadCall* call) {
   return false;
 }
 
-void Reads::OnEnd(ReadCall* call, absl::Status status, rpc::BatchEnd* end) {
-  if (!status.ok()) return Land(call, std::move(status));
-  absl::StatusOr<GetResult> result;
-  const int outcome =
-      end->result != nullptr ? end->result->get.outcome : end->message->get().outcome();
-  if (outcome == v1::OUTCOME_USE_STREAM) {
-    Fetch(call, end->result != nullptr ? end->result->get.size : end->message->get().size());
-    return;
+void Reads::OnEnd(ReadCall* call, rpc::BatchEnd& end) {
+  if (!end.status.ok()) return Land(call, std::move(end.status));
+  if (end.result != nullptr) {
+    const wire::GetResponse& got = end.result->get;
+    if (got.outcome == v1::OUTCOME_USE_STREAM) return Fetch(call, got.size);
+    return Land(call, ToGetResult(got, *end.values));
   }
-  Land(call, end->result != nullptr ? ToGetResult(end->result->get, *end->values)
-                                    : ToGetResult(end->message->mutable_get()));
+  v1::GetResponse* const got = end.message->mutable_get();
+  if (got->outcome() == v1::OUTCOME_USE_STREAM) return Fetch(call, got->size());
+  Land(call, ToGetResult(got));
 }
 
 void Reads::Fetch(ReadCall* call, uint64_t size) {
   if (!call->in_flight_ && Collapses(*call) && !BoardForFetch(call)) return;
   streamed_.fetch_add(1, std::memory_order_relaxed);
   v1::GetRequest get;
-  get.set_namespace_(std::string(call->request_.ns));
-  get.set_key(std::string(call->request_.key));
+  get.set_namespace_(std::string(call->flight_key.ns));
+  get.set_key(std::string(call->flight_key.key));
   get.set_consistency(call->flight_key.bounded ? v1::CONSISTENCY_BOUNDED : v1::CONSISTENCY_STRICT);
-  get.set_if_version_not(call->request_.if_version_not);
-  transfers_->Get(std::move(get), size, call->partition, call->request_.stream_deadline,
+  get.set_if_version_not(call->if_version_not_);
+  transfers_->Get(std::move(get), size, call->partition, call->expires,
                   [this, call](absl::StatusOr<GetResult> fetched) {
                     if (fetched.ok() && fetched->outcome != Outcome::kUnchanged) {
                       const size_t got = fetched->value.size();
@@ -147,11 +134,14 @@ void Reads::Land(ReadCall* leader, absl::StatusOr<GetResult>&& result) {
     result->outcome = Outcome::kOk;
     result->value = static_cast<FollowUp*>(leader)->previous.value;
   }
+  leader->counts = leader->counted = leader->engine != nullptr && result.ok();
   FollowUp* next = nullptr;
   FlightList landed = flights_.Land(leader, [&](const FlightList& waiting) {
     next = new FollowUp;
-    ReadCall::Request request = leader->request_;
-    request.if_version_not = 0;
+    ReadCall::Request request{
+        .ns = leader->flight_key.ns,
+        .key = leader->flight_key.key,
+        .consistency = leader->flight_key.bounded ? Consistency::kBounded : Consistency::kStrict};
     if (result.ok()) {
       next->previous = *result;
       if (result->outcome == Outcome::kOk) request.if_version_not = result->version;
@@ -159,9 +149,8 @@ void Reads::Land(ReadCall* leader, absl::StatusOr<GetResult>&& result) {
     // As long as the most patient of them waits.
     request.deadline = request.stream_deadline = -absl::InfiniteDuration();
     waiting.ForEach([&request](FlightRead* read) {
-      const ReadCall::Request& one = static_cast<ReadCall*>(read)->request_;
-      request.deadline = std::max(request.deadline, one.deadline);
-      request.stream_deadline = std::max(request.stream_deadline, one.stream_deadline);
+      request.deadline = std::max(request.deadline, static_cast<ReadCall*>(read)->deadline);
+      request.stream_deadline = std::max(request.stream_deadline, read->expires);
     });
     next->Prepare(request, /*own=*/true);
     next->reads_ = this;
@@ -174,7 +163,7 @@ void Reads::Land(ReadCall* leader, absl::StatusOr<GetResult>&& result) {
     const absl::Duration now = timed_out ? Now() : absl::ZeroDuration();
     while (auto* const read = static_cast<ReadCall*>(landed.PopFront())) {
       // The flight had less time than this caller has.
-      if (timed_out && read->request_.deadline > now + absl::Milliseconds(1)) {
+      if (timed_out && read->deadline > now + absl::Milliseconds(1)) {
         Board(read);
       } else {
         read->Answer(absl::StatusOr<GetResult>(result));

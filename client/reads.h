@@ -46,10 +46,12 @@ class ReadCall : public AnsweredCall<GetResult>, public FlightRead {
   friend class Reads;
 
   void OnDeparture() final { DepartSoon(); }
-  void Finish(absl::Status status, rpc::BatchEnd* end) final;
+  void Finish(rpc::BatchEnd& end) final;
 
   Reads* reads_ = nullptr;
-  Request request_;
+  // Of the request, what neither the operation nor the flight's key says.
+  uint64_t if_version_not_ = 0;
+  bool metadata_only_ = false;
   // In a flight; or sends for itself alone.
   bool in_flight_ = false;
   // Reads::FollowUp.
@@ -65,6 +67,8 @@ class Reads {
   void Get(ReadCall* call);
 
   uint64_t collapsed() const { return collapsed_.load(std::memory_order_relaxed); }
+  // Calls whose end was counted here.
+  uint64_t counted() const { return flights_.landed(); }
   uint64_t streamed() const { return streamed_.load(std::memory_order_relaxed); }
 
  private:
@@ -73,13 +77,13 @@ class Reads {
 
   // What asks for other than the value is not for sharing.
   bool Collapses(const ReadCall& call) const {
-    return collapse_ && call.request_.if_version_not == 0 && !call.request_.metadata_only;
+    return collapse_ && call.if_version_not_ == 0 && !call.metadata_only_;
   }
   void Board(ReadCall* call);
   // A lone call, whose value turned out to be a large one, leads a flight from now on: true. False
   // if it joined another, and may be answered already.
   bool BoardForFetch(ReadCall* call);
-  void OnEnd(ReadCall* call, absl::Status status, rpc::BatchEnd* end);
+  void OnEnd(ReadCall* call, rpc::BatchEnd& end);
   // By a call of its own, where its value is a large one, of that size just now.
   void Fetch(ReadCall* call, uint64_t size);
   // Answers it, and who flew along.

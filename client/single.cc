@@ -18,8 +18,8 @@ absl::Status Check(std::string_view ns, std::string_view key) {
 }
 
 // That the default namespace is one was found out when the client was made.
-absl::Status CheckRead(const std::string& ns_or_none, std::string_view key) {
-  return ns_or_none.empty() ? CheckKey(key) : Check(ns_or_none, key);
+bool NeedsNoCheck(const std::string& ns_or_none, std::string_view key) {
+  return ns_or_none.empty() && !key.empty() && key.size() <= kMaxKeyBytes;
 }
 
 absl::Status Check(std::string_view ns, std::string_view key, std::string_view value,
@@ -98,10 +98,10 @@ void GetAndTouchCall::Start(Engine& through, std::string_view ns, std::string_vi
   through.dispatcher().Start(this);
 }
 
-void GetAndTouchCall::Finish(absl::Status status, rpc::BatchEnd* end) {
-  if (!status.ok()) return Answer(std::move(status));
+void GetAndTouchCall::Finish(rpc::BatchEnd& end) {
+  if (!end.status.ok()) return Answer(std::move(end.status));
   v1::OperationResult own;
-  v1::GetResponse* entry = MessageOf(*end, own).mutable_get_and_touch()->mutable_entry();
+  v1::GetResponse* entry = MessageOf(end, own).mutable_get_and_touch()->mutable_entry();
   if (entry->outcome() != v1::OUTCOME_USE_STREAM) return Answer(ToGetResult(entry));
   through_->transfers().Get(
       std::move(get_), entry->size(), partition, stream_deadline_,
@@ -111,7 +111,9 @@ void GetAndTouchCall::Finish(absl::Status status, rpc::BatchEnd* end) {
 void StartGet(Engine& engine, std::string_view key, const GetOptions& options, bool own,
               ReadCall& call) {
   const std::string_view ns = engine.NamespaceOr(options.ns);
-  if (absl::Status bad = CheckRead(options.ns, key); !bad.ok()) return call.Answer(std::move(bad));
+  if (!NeedsNoCheck(options.ns, key)) {
+    if (absl::Status bad = Check(ns, key); !bad.ok()) return call.Answer(std::move(bad));
+  }
   const Engine::ReadDeadlines deadlines = engine.DeadlinesOfRead(options.timeout);
   call.Prepare({.ns = ns,
                 .key = key,

@@ -23,7 +23,7 @@ class GetAndTouchCall : public AnsweredCall<GetResult> {
              const TouchOptions& options);
 
  private:
-  void Finish(absl::Status status, rpc::BatchEnd* end) override;
+  void Finish(rpc::BatchEnd& end) override;
 
   Engine* through_ = nullptr;
   v1::GetRequest get_;

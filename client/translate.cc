@@ -1,5 +1,6 @@
 #include "client/translate.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -68,29 +69,41 @@ absl::StatusOr<Outcome> ToOutcome(int outcome) {
   }
 }
 
-absl::StatusOr<GetResult> ToGetResult(const wire::GetResponse& answer, rpc::ValueBlock& values) {
-  absl::StatusOr<GetResult> made = GetResult();
-  GetResult& result = *made;
-  switch (answer.outcome) {
-    case v1::OUTCOME_MISS:
-      return made;
-    case v1::OUTCOME_OK:
-      result.outcome = Outcome::kOk;
-      break;
-    default: {
-      const absl::StatusOr<Outcome> outcome = ToOutcome(answer.outcome);
-      if (!outcome.ok()) return outcome.status();
-      result.outcome = *outcome;
-    }
+namespace {
+
+// Makes the result where it is to be: one that is filled later is zeroed first, and one that is
+// moved there waits for what was just written to it.
+struct Found {
+  const wire::GetResponse& answer;
+  Outcome outcome;
+  rpc::ValueBlock::Copy value;
+
+  explicit operator GetResult() {
+    return {.outcome = outcome,
+            .value = Value(std::move(value.owner), value.bytes),
+            .version = answer.version,
+            .flags = answer.flags,
+            .ttl = answer.ttl_ms.has_value()
+                       ? std::optional<absl::Duration>(absl::Milliseconds(*answer.ttl_ms))
+                       : std::nullopt,
+            .max_idle = answer.max_idle_ms != 0 ? absl::Milliseconds(answer.max_idle_ms)
+                                                : absl::ZeroDuration(),
+            .size = answer.size};
   }
-  rpc::ValueBlock::Copy value = values.Take(answer.value);
-  result.value = Value(std::move(value.owner), value.bytes);
-  result.version = answer.version;
-  result.flags = answer.flags;
-  if (answer.ttl_ms.has_value()) result.ttl = absl::Milliseconds(*answer.ttl_ms);
-  if (answer.max_idle_ms != 0) result.max_idle = absl::Milliseconds(answer.max_idle_ms);
-  result.size = answer.size;
-  return made;
+};
+
+}  // namespace
+
+absl::StatusOr<GetResult> ToGetResult(const wire::GetResponse& answer, rpc::ValueBlock& values) {
+  Outcome outcome = Outcome::kOk;
+  if (answer.outcome != v1::OUTCOME_OK) {
+    const absl::StatusOr<Outcome> other = ToOutcome(answer.outcome);
+    if (!other.ok()) return other.status();
+    if (*other == Outcome::kMiss) return GetResult();
+    outcome = *other;
+  }
+  return absl::StatusOr<GetResult>(absl::in_place,
+                                   Found{answer, outcome, values.Take(answer.value)});
 }
 
 absl::StatusOr<WriteResult> ToWriteResult(const wire::WriteResponse& answer) {

@@ -34,8 +34,11 @@ absl::Status CheckMaxIdle(absl::Duration max_idle);
 // Milliseconds, rounded up; infinite is 0, as is never.
 int64_t TtlMs(absl::Duration ttl);
 
+inline constexpr std::string_view kDefaultNamespace = "default";
 // As it is sent: the default one by nothing.
-inline std::string_view WireNamespace(std::string_view ns) { return ns == "default" ? "" : ns; }
+inline std::string_view WireNamespace(std::string_view ns) {
+  return ns == kDefaultNamespace ? std::string_view() : ns;
+}
 
 // Copies the value to `values`.
 absl::StatusOr<GetResult> ToGetResult(const wire::GetResponse& answer, rpc::ValueBlock& values);

@@ -44,11 +44,11 @@ void WriteCall::PrepareDelete(std::string_view ns, std::string_view key) {
   head = {reinterpret_cast<const char*>(start), static_cast<size_t>(end - start)};
 }
 
-void WriteCall::Finish(absl::Status status, rpc::BatchEnd* end) {
-  if (!status.ok()) return Answer(std::move(status));
-  if (end->result != nullptr) return Answer(ToWriteResult(end->result->write));
-  return Answer(end->message->has_set() ? ToWriteResult(end->message->set())
-                                        : ToWriteResult(end->message->delete_()));
+void WriteCall::Finish(rpc::BatchEnd& end) {
+  if (!end.status.ok()) return Answer(std::move(end.status));
+  if (end.result != nullptr) return Answer(ToWriteResult(end.result->write));
+  return Answer(end.message->has_set() ? ToWriteResult(end.message->set())
+                                       : ToWriteResult(end.message->delete_()));
 }
 
 v1::OperationResult& MessageOf(rpc::BatchEnd& end, v1::OperationResult& own) {

@@ -31,7 +31,7 @@ class WriteCall : public AnsweredCall<WriteResult> {
   void PrepareDelete(std::string_view ns, std::string_view key);
 
  private:
-  void Finish(absl::Status status, rpc::BatchEnd* end) override;
+  void Finish(rpc::BatchEnd& end) override;
 };
 
 // The message of a result, whichever way it was read. `own` is where it is put together if need be.
@@ -56,13 +56,13 @@ class MessageCall : public AnsweredCall<R> {
   }
 
  private:
-  void Finish(absl::Status status, rpc::BatchEnd* end) override {
-    if (!status.ok()) {
-      this->Answer(std::move(status));
+  void Finish(rpc::BatchEnd& end) override {
+    if (!end.status.ok()) {
+      this->Answer(std::move(end.status));
       return;
     }
     v1::OperationResult own;
-    this->Answer(decode_(MessageOf(*end, own)));
+    this->Answer(decode_(MessageOf(end, own)));
   }
 
   Decode decode_ = nullptr;

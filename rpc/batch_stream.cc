@@ -23,6 +23,8 @@
 namespace atoll::rpc {
 namespace {
 
+// What an operation and its caller's part of it take, mostly.
+constexpr size_t kLargeOperation = 512;
 // One operation alone may fill a message.
 constexpr size_t kMaxOperationBytes = size_t{kMaxMessageBytes} - 1024;
 
@@ -31,6 +33,15 @@ absl::Duration Now() { return base::Clock::Real().BootTime(); }
 }  // namespace
 
 thread_local const BatchStream::Impl* BatchStream::Impl::delivering = nullptr;
+
+inline bool BatchStream::Impl::HasRoomLocked(size_t bytes) const {
+  return operations_.size() < std::min(options_.max_operations, OperationTable::kMostOperations) &&
+         bytes_ + bytes <= options_.max_bytes;
+}
+
+inline bool BatchStream::Impl::SurelyTakesLocked(size_t bytes) const {
+  return !stopped_ && state_ == State::kOpen && bytes <= kMaxOperationBytes && HasRoomLocked(bytes);
+}
 
 absl::Status BatchStream::Impl::Refusal(size_t bytes) const {
   if (stopped_) return absl::CancelledError("the stream is closed");
@@ -41,10 +52,7 @@ absl::Status BatchStream::Impl::Refusal(size_t bytes) const {
   if (bytes > kMaxOperationBytes) {
     return base::InvalidArgument("operation", absl::StrCat(bytes, " bytes"), kMaxOperationBytes);
   }
-  if (operations_.size() < std::min(options_.max_operations, OperationTable::kMostOperations) &&
-      bytes_ + bytes <= options_.max_bytes) {
-    return absl::OkStatus();
-  }
+  if (HasRoomLocked(bytes)) return absl::OkStatus();
   return base::WithReason(
       absl::ResourceExhaustedError(absl::StrCat(
           "too much under way to this node: ", operations_.size(), " operations, limit ",
@@ -96,16 +104,17 @@ void BatchStream::Impl::TakeArrivals() {
   {
     base::MutexLock lock(mu_);
     TakeArrivalsLocked(refused, refusal);
+    TellSizesLocked();
   }
   EndAll(refused, refusal);
 }
 
 void BatchStream::Impl::TakeArrivalsLocked(OperationQueue& refused, absl::Status& refusal) {
-  if (arrivals_count_ == 0) return;
   arrivals_count_ = 0;
   while (BatchOperation* const operation = arrivals_.PopFront()) {
-    absl::Status status = Refusal(operation->body_size());
-    if (status.ok()) {
+    absl::Status status;
+    if (SurelyTakesLocked(operation->body_size()) ||
+        (status = Refusal(operation->body_size())).ok()) {
       InsertLocked(operation);
       continue;
     }
@@ -113,7 +122,6 @@ void BatchStream::Impl::TakeArrivalsLocked(OperationQueue& refused, absl::Status
     refused.PushBack(operation);
     refusal = std::move(status);
   }
-  TellSizesLocked();
 }
 
 uint64_t BatchStream::Impl::InsertLocked(BatchOperation* operation) {
@@ -356,8 +364,16 @@ bool BatchStream::Impl::Deliver(wire::Input& input) {
     absl::Status refusal;
     {
       base::MutexLock lock(mu_);
+      // Since they were sent others have had the cache: all at once, instead of one after the
+      // other.
+      for (size_t i = 0; i < count; ++i) {
+        const auto* const lines = reinterpret_cast<const char*>(operations_.Find(results[i].id));
+        if (lines == nullptr) continue;
+        for (size_t at = 0; at < kLargeOperation; at += 64) __builtin_prefetch(lines + at);
+      }
       for (size_t i = 0; i < count; ++i) answered[i] = TakeAnsweredLocked(results[i].id);
       TakeArrivalsLocked(refused, refusal);
+      TellSizesLocked();
     }
     if (!refused.empty()) EndAll(refused, refusal);
     for (size_t i = 0; i < count; ++i) {
@@ -393,6 +409,7 @@ bool BatchStream::Impl::DeliverParsed(wire::Input& input, ValueBlock& values) {
     {
       base::MutexLock lock(mu_);
       operation = TakeAnsweredLocked(result.id());
+      TellSizesLocked();
     }
     if (operation != nullptr) OperationEnd::Answer(operation, &result, values);
   }
@@ -456,7 +473,8 @@ BatchOperation* BatchStream::Impl::TakeAnsweredLocked(uint64_t id) {
     congestion_.Answered(operation->message_, Now());
     slowed_.store(congestion_.limited(), std::memory_order_relaxed);
   }
-  RemoveLocked(operation);
+  bytes_ -= operation->body_size();
+  operations_.Erase(id);
   if (operation->blocking) gathering_.Woken();
   return operation;
 }

@@ -106,6 +106,9 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   void OnWritten(bool ok);
   void OnFinished(bool ok);
 
+  // Whether an operation may be taken, as far as a glance tells: if not, Refusal says.
+  bool SurelyTakesLocked(size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool HasRoomLocked(size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // OK if the operation may be taken.
   absl::Status Refusal(size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Starts a session if there is none and there should be one. Returns it for the caller to start
@@ -124,7 +127,8 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   bool DeliverParsed(wire::Input& input, ValueBlock& values) ABSL_LOCKS_EXCLUDED(mu_);
   void Finish() ABSL_LOCKS_EXCLUDED(mu_);
 
-  // What StartSoon put off; `refused` has been taken out of everything.
+  // What StartSoon put off; `refused` has been taken out of everything. TellSizes is left to the
+  // caller.
   void TakeArrivals() ABSL_LOCKS_EXCLUDED(mu_);
   void TakeArrivalsLocked(OperationQueue& refused, absl::Status& refusal)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -135,6 +139,7 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   // Takes an operation out of everything.
   void RemoveLocked(BatchOperation* operation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The answered one; nullptr if it has ended meanwhile, or was never sent (the node is mad).
+  // TellSizes is left to the caller.
   BatchOperation* TakeAnsweredLocked(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes it to `ended`; one that is being written ends when that is done.
   void EndLocked(BatchOperation* operation, Verdict verdict, OperationQueue& ended)

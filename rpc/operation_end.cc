@@ -1,22 +1,14 @@
 #include "rpc/operation_end.h"
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 #include <utility>
 
+#include "base/copy.h"
 #include "rpc/status.h"
 #include "rpc/wire/encode.h"
 
 namespace atoll::rpc {
-namespace {
-
-uint8_t* Append(std::string_view bytes, uint8_t* out) {
-  if (!bytes.empty()) std::memcpy(out, bytes.data(), bytes.size());
-  return out + bytes.size();
-}
-
-}  // namespace
 
 void OperationEnd::End(BatchOperation* operation, absl::Status status, Fate fate) {
   BatchEnd end{.status = std::move(status), .fate = fate};
@@ -73,7 +65,7 @@ uint32_t TimeoutMs(absl::Duration left) {
 uint8_t* WriteOperation(const BatchOperation& operation, uint64_t id, uint32_t timeout_ms,
                         uint8_t* out) {
   out = wire::WriteOperationFrame(id, timeout_ms, operation.body_size(), out);
-  return Append(operation.tail, Append(operation.head, out));
+  return base::CopyBytes(operation.tail, base::CopyBytes(operation.head, out));
 }
 
 absl::Status StreamError(const grpc::Status& status) {

@@ -51,6 +51,10 @@ class ValueBlock {
 
  private:
   static void Fill(const wire::Payload& value, char* out) {
+    if (value.pieces.empty()) {
+      std::memcpy(out, value.bytes.data(), value.bytes.size());
+      return;
+    }
     for (const std::string_view piece : value.span()) {
       if (!piece.empty()) std::memcpy(out, piece.data(), piece.size());
       out += piece.size();

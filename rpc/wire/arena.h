@@ -95,9 +95,15 @@ class ArenaVector {
   // `first`: room for so many to begin with.
   explicit ArenaVector(Arena* arena, size_t first = 16) : arena_(arena), first_(first) {}
   void push_back(const T& item) {
-    if (size_ == capacity_) Grow();
-    std::memcpy(static_cast<void*>(items_ + size_++), &item, sizeof(T));
+    std::memcpy(static_cast<void*>(Place()), &item, sizeof(T));
+    Keep();
   }
+  // Where the next one goes, uninitialized, and that it is there now.
+  T* Place() {
+    if (size_ == capacity_) Grow();
+    return items_ + size_;
+  }
+  void Keep() { ++size_; }
   size_t size() const { return size_; }
   absl::Span<const T> span() const { return {items_, size_}; }
 

@@ -38,6 +38,21 @@ uint8_t* Write(const GetRequest& m, uint8_t* out) {
   return PutNumber(5, m.metadata_only ? 1 : 0, out);
 }
 
+uint8_t* WriteGetBody(const GetRequest& m, uint8_t* out, GetRequest* written) {
+  const auto before = [](const uint8_t* end, size_t size) {
+    return std::string_view(reinterpret_cast<const char*>(end) - size, size);
+  };
+  *written = m;
+  out = PutKind(Kind::kGet, Size(m), out);
+  out = PutBytes(1, m.ns, out);
+  written->ns = before(out, m.ns.size());
+  out = PutBytes(2, m.key, out);
+  written->key = before(out, m.key.size());
+  out = PutNumber(3, Signed(m.consistency), out);
+  out = PutFixed(4, m.if_version_not, out);
+  return PutNumber(5, m.metadata_only ? 1 : 0, out);
+}
+
 size_t Size(const SetRequest& m) { return BytesSize(m.ns.size()) + EntrySize(m.entry); }
 
 uint8_t* WriteHead(const SetRequest& m, uint8_t* out) {
@@ -160,6 +175,15 @@ size_t OperationFrameSize(uint64_t id, uint32_t timeout_ms, size_t body_size) {
 }
 
 uint8_t* WriteOperationFrame(uint64_t id, uint32_t timeout_ms, size_t body_size, uint8_t* out) {
+  // The length of a short one is one byte, written when it is known.
+  constexpr size_t kMostNumbers = 1 + 10 + 1 + 5;
+  if (body_size < 0x80 - kMostNumbers) {
+    uint8_t* const numbers = out + 2;
+    uint8_t* const end = PutNumber(2, timeout_ms, PutNumber(1, id, numbers));
+    out[0] = TagOf(1, kBytes);
+    out[1] = static_cast<uint8_t>(static_cast<size_t>(end - numbers) + body_size);
+    return end;
+  }
   out = PutElement(OperationSize(id, timeout_ms, body_size), out);
   return PutNumber(2, timeout_ms, PutNumber(1, id, out));
 }

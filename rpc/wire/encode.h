@@ -53,6 +53,10 @@ uint8_t* WriteHead(const GetResponse& m, uint8_t* out);
 size_t BodySize(size_t message_size);
 size_t BodySize(Kind kind, size_t message_size);
 uint8_t* WriteBodyHead(Kind kind, size_t message_size, uint8_t* out);
+// A get's body in one go: at most kMaxGetHead bytes beside those of its namespace and its key,
+// which `written` finds in it.
+inline constexpr size_t kMaxGetHead = 6 + 6 + 6 + 11 + 9 + 2;
+uint8_t* WriteGetBody(const GetRequest& m, uint8_t* out, GetRequest* written);
 // The field `error` (of a result or an item) around a serialized google.rpc.Status.
 uint8_t* WriteErrorHead(size_t status_size, uint8_t* out);
 

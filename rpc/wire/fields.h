@@ -10,6 +10,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/copy.h"
 #include "rpc/wire/format.h"
 #include "rpc/wire/messages.h"
 #include "rpc/wire/reader.h"
@@ -92,6 +93,7 @@ bool ReadFields(In& in, size_t limit, Field field) {
 // --- Sizes: of a field with its tag, 0 if it is absent ---
 
 constexpr size_t VarintSize(uint64_t value) {
+  if (value < 0x80) return 1;
   return (static_cast<size_t>(std::bit_width(value | 1)) + 6) / 7;
 }
 
@@ -151,10 +153,7 @@ inline uint8_t* PutFixed(uint32_t field, uint64_t value, uint8_t* out) {
   return out + 8;
 }
 
-inline uint8_t* PutRaw(std::string_view bytes, uint8_t* out) {
-  if (!bytes.empty()) std::memcpy(out, bytes.data(), bytes.size());
-  return out + bytes.size();
-}
+inline uint8_t* PutRaw(std::string_view bytes, uint8_t* out) { return base::CopyBytes(bytes, out); }
 
 inline uint8_t* PutBytes(uint32_t field, std::string_view bytes, uint8_t* out) {
   if (bytes.empty()) return out;

@@ -4,6 +4,7 @@
 // It reads what Reader reads, and refuses what Reader refuses. Positions are addresses.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -80,7 +81,27 @@ class FlatReader {
   static constexpr int kMaxVarintBytes = 10;
   static constexpr int kMaxLengthBytes = 5;
 
+  // Bytes of seven bits each, drawn together: those of up to eight at once.
+  static uint64_t Condense(uint64_t bytes) {
+    bytes &= 0x7f7f7f7f7f7f7f7f;
+    bytes = (bytes & 0x007f007f007f007f) | (bytes & 0x7f007f007f007f00) >> 1;
+    bytes = (bytes & 0x00003fff00003fff) | (bytes & 0x3fff00003fff0000) >> 2;
+    return (bytes & 0x0fffffff) | (bytes & 0x0fffffff00000000) >> 4;
+  }
+
   bool LongVarint(int max_bytes, uint64_t* value) {
+    if (end_ - at_ >= 8) {
+      uint64_t bytes = 0;
+      std::memcpy(&bytes, at_, 8);
+      // The lowest of them is the highest bit of the last byte.
+      const uint64_t ends = ~bytes & 0x8080808080808080;
+      const int size = (std::countr_zero(ends) + 1) / 8;
+      if (ends != 0 && size <= max_bytes) {
+        at_ += size;
+        *value = Condense(bytes & (ends ^ (ends - 1)));
+        return true;
+      }
+    }
     uint64_t result = 0;
     const uint8_t* at = at_;
     for (int shift = 0; shift < 7 * max_bytes && at != end_; shift += 7) {

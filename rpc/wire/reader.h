@@ -88,6 +88,23 @@ class Reader {
     return true;
   }
 
+  // The next field, where it is that one, is not empty and all of it lies in this piece; its length
+  // has two bytes at the most. False if it is anything else: nothing was read.
+  bool TakeElement(uint8_t tag, std::string_view* bytes) {
+    const uint8_t* at = at_;
+    if (end_ - at < 3 || *at != tag) return false;
+    size_t length = at[1];
+    at += 2;
+    if (length >= 0x80) {
+      if (*at >= 0x80) return false;
+      length = (length & 0x7f) | static_cast<size_t>(*at++) << 7;
+    }
+    if (length == 0 || static_cast<size_t>(end_ - at) < length) return false;
+    *bytes = {reinterpret_cast<const char*>(at), length};
+    at_ = at + length;
+    return true;
+  }
+
   // As Bytes, but that a large value which came in several pieces stays so.
   bool Value(size_t limit, Payload* payload) {
     size_t length = 0;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -397,6 +398,37 @@ TEST_F(ClientTest, AHundredReadersOfALargeValueReadItOnceAndShareIt) {
     EXPECT_EQ(value.size(), large.size());
     EXPECT_TRUE(value.SharesWith(values[0]));
   }
+}
+
+TEST_F(ClientTest, CallsThatCallbacksStartAreCountedOnce) {
+  Client& client = Connect();
+  const std::string ours = KeyOf(1);
+  const std::string others = KeyOf(2);
+  ASSERT_TRUE(client.Set(ours, "value").ok());
+  const uint64_t before = client.stats().calls;
+  constexpr uint64_t kGets = 200;
+  base::Mutex mu;
+  base::CondVar changed;
+  uint64_t left = kGets;
+  std::function<void(absl::StatusOr<GetResult>)> next = [&](absl::StatusOr<GetResult> got) {
+    EXPECT_TRUE(got.ok()) << got.status();
+    uint64_t now = 0;
+    {
+      base::MutexLock lock(mu);
+      now = --left;
+      // The last thing that is done here, but for the test's end.
+      if (now == 0) changed.SignalAll();
+    }
+    // Mostly the same way, now and then another.
+    if (now > 0) client.GetAsync(now % 5 == 0 ? others : ours, {}, next);
+  };
+  client.GetAsync(ours, {}, next);
+  {
+    base::MutexLock lock(mu);
+    while (left > 0) changed.Wait(mu);
+  }
+  EXPECT_EQ(client.stats().calls - before, kGets);
+  EXPECT_EQ(client.stats().failures, 0u);
 }
 
 TEST_F(ClientTest, AValueThatGrowsAboveWhatOneMessageHoldsComesInChunks) {

@@ -32,6 +32,24 @@ std::vector<FlightRead*> LandLast(Flights& flights, FlightRead* leader) {
   }));
 }
 
+TEST(Flights, LeadersThatCountAreCountedWhenTheyLand) {
+  Flights flights;
+  Read first("a");
+  Read second("b", false, 8);
+  Read aboard("b", false, 8);
+  first.counts = second.counts = aboard.counts = true;
+  Read other("c", false, 9);
+  flights.Board(&first);
+  flights.Board(&second);
+  flights.Board(&aboard);
+  flights.Board(&other);
+  EXPECT_EQ(flights.landed(), 0u);
+  LandLast(flights, &first);
+  LandLast(flights, &second);
+  LandLast(flights, &other);
+  EXPECT_EQ(flights.landed(), 2u);
+}
+
 TEST(Flights, WhoComesWhileAFlightBoardsFliesAlong) {
   Flights flights;
   Read leader("k"), second("k"), third("k");

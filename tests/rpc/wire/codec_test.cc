@@ -341,6 +341,32 @@ std::string Encoded(const M& m) {
   return out;
 }
 
+TEST(Codec, WritesAGetInOneGoAsInParts) {
+  RandomMessages make(Seed());
+  for (int round = 0; round < 500; ++round) {
+    const std::string ns = round % 2 == 0 ? "" : "users";
+    const std::string key = make.Bytes(1024);
+    const GetRequest get{.ns = ns,
+                         .key = key,
+                         .consistency = static_cast<int32_t>(make.Number()),
+                         .if_version_not = make.Number(),
+                         .metadata_only = round % 3 == 0};
+    std::string parts(BodySize(Kind::kGet, Size(get)), '\0');
+    Write(get, WriteBodyHead(Kind::kGet, Size(get), reinterpret_cast<uint8_t*>(parts.data())));
+    std::string whole(kMaxGetHead + ns.size() + key.size(), '\0');
+    auto* const begin = reinterpret_cast<uint8_t*>(whole.data());
+    GetRequest written;
+    const uint8_t* const end = WriteGetBody(get, begin, &written);
+    ASSERT_LE(end, begin + whole.size());
+    EXPECT_EQ(std::string_view(whole).substr(0, static_cast<size_t>(end - begin)), parts);
+    EXPECT_EQ(written.ns, ns);
+    EXPECT_EQ(written.key, key);
+    EXPECT_TRUE(key.empty() || (written.key.data() >= whole.data() &&
+                                written.key.data() < whole.data() + whole.size()))
+        << "it is to be found in what was written";
+  }
+}
+
 TEST(Codec, FramesOperationsAsTheGeneratedParserReadsThem) {
   RandomMessages make(Seed());
   for (int round = 0; round < 500; ++round) {
