@@ -69,6 +69,9 @@ Arena::Arena(Mapping mapping, uint64_t memory_bytes, uint32_t reserved_segments)
       ahead_(std::clamp(segment_count_ / kAheadShare, huge_segments_,
                         kMostHugePagesAhead * huge_segments_)) {
   base::MutexLock lock(mu_);
+  // Never longer: nothing is allocated under the lock, nor under those of who frees a segment.
+  free_resident_.reserve(segment_count_);
+  free_returned_.reserve(segment_count_);
   PublishLocked();
 }
 
