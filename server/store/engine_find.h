@@ -97,7 +97,12 @@ void Engine::FindOne(const Key& key, const FindOptions& options, base::CacheSeco
                      const Place& place, Found* found) {
   Partition& p = tables_->OfHash(key.hash);
   base::SmallMutexLock lock(p.mu);
-  FindIn(p, tables_->FindSlot(p, key), key, options, now, place, found);
+  Slot* slot = p.index.Find(key.hash, [](const Slot&) { return true; });
+  if (slot != nullptr) {
+    if (ReadPlain(p, *slot, tables_->EntryAt(*slot), key, options, now, place, found)) return;
+    slot = tables_->FindSlot(p, key);
+  }
+  FindIn(p, slot, key, options, now, place, found);
 }
 
 }  // namespace atoll::store

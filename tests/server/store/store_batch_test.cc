@@ -115,9 +115,10 @@ TEST_F(StoreBatch, CountsEachKeyAsFindDoes) {
   store_->FindBatch(keys_, {.touch = false}, buffer_, absl::MakeSpan(found));
   EXPECT_EQ(store_->Stats().hits + store_->Stats().misses, 0u);
   store_->FindBatch(keys_, {}, buffer_, absl::MakeSpan(found));
-  const auto present = static_cast<uint64_t>(
-      std::count_if(found.begin(), found.end(),
-                    [](const Found& one) { return one.presence == Presence::kPresent; }));
+  const auto present =
+      static_cast<uint64_t>(std::count_if(found.begin(), found.end(), [](const Found& one) {
+        return one.presence == Presence::kPresent;
+      }));
   EXPECT_GT(present, 100u);
   EXPECT_EQ(store_->Stats().hits, present);
   EXPECT_EQ(store_->Stats().misses, keys_.size() - present);
@@ -137,6 +138,19 @@ TEST_F(StoreBatch, ResultsMayBeUsedAgain) {
     }
     std::shuffle(keys_.begin(), keys_.end(), random_);
   }
+}
+
+// As much as a batch may have to copy under its locks.
+TEST_F(StoreBatch, FindsManyOfTheLongestInlineValues) {
+  keys_.clear();
+  for (size_t i = 0; i < 60; ++i) {
+    const std::string& name = names_[0][i * 5];
+    keys_.push_back({kNamed, name, base::HashKey("named", name)});
+    const std::string value(kInlineValueBytes - i % 2, static_cast<char>('a' + i % 26));
+    ASSERT_EQ(PutBytes(*store_, keys_.back(), Meta(1000), value), WriteResult::kApplied);
+  }
+  ExpectAsFound({});
+  EXPECT_EQ(store_->Stats().hits, 2 * keys_.size()) << "once by the batch, once by Find";
 }
 
 // What stayed locked would hang here: groups pass partitions on to each other.
