@@ -17,13 +17,14 @@ class ShardTest : public testing::Test {
   ShardTest() { shard_.Init(0, arena_.get(), &segments_); }
 
   // Fills a segment of the queue, which seals the one before it.
-  SegmentId Fill(Queue queue, base::CacheSeconds expiry = 0) {
+  SegmentId Fill(Queue queue, base::CacheSeconds expiry = 0)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard_.mu) {
     return shard_
         .Append(queue, TtlClassOf(expiry, kNow), arena_->segment_bytes(), expiry, kNow,
                 /*from_reserve=*/false)
         .segment;
   }
-  std::vector<SegmentId> WalkWarm() {
+  std::vector<SegmentId> WalkWarm() ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard_.mu) {
     std::vector<SegmentId> seen;
     for (Shard::Sealed at = shard_.WarmAt(); at.segment != kNoSegment; at = shard_.WarmAt()) {
       seen.push_back(at.segment);
@@ -99,11 +100,9 @@ TEST_F(ShardTest, WhatIsHalfDeadIsFoundUntilItIsFreed) {
   const SegmentId second = Fill(Queue::kSmall);
   const SegmentId third = Fill(Queue::kSmall);
   Fill(Queue::kSmall);
-  const auto note = [&](SegmentId id) { shard_.NoteHalfDead(id, segments_[id].generation.load()); };
-  note(first);
-  note(second);
-  note(third);
-  note(third);
+  for (const SegmentId id : {first, second, third, third}) {
+    shard_.NoteHalfDead(id, segments_[id].generation.load());
+  }
   // Freed since it was noted, and in use again: nobody's business.
   shard_.Take(second);
   shard_.Release(second);
