@@ -69,6 +69,9 @@ Arena::Arena(Mapping mapping, uint64_t memory_bytes, uint32_t reserved_segments)
       ahead_(std::clamp(segment_count_ / kAheadShare, huge_segments_,
                         kMostHugePagesAhead * huge_segments_)) {
   base::MutexLock lock(mu_);
+  // Never longer: nothing is allocated under the lock, nor under those of who frees a segment.
+  free_resident_.reserve(segment_count_);
+  free_returned_.reserve(segment_count_);
   PublishLocked();
 }
 
@@ -143,28 +146,40 @@ bool Arena::ReturnSurplus() {
 }
 
 bool Arena::WantsMorePreparedLocked() const {
-  return free_resident_.size() + preparing_ < ahead_ && fresh_ < segment_count_ &&
-         ResidentLocked() + huge_segments_ <= RoomLocked();
+  return free_resident_.size() + preparing_ < ahead_ &&
+         (fresh_ < segment_count_ || !free_returned_.empty()) && ResidentLocked() < RoomLocked();
+}
+
+Arena::Run Arena::TakeToPrepareLocked() {
+  if (fresh_ == segment_count_) {
+    const SegmentId returned = free_returned_.back();
+    free_returned_.pop_back();
+    return {.first = returned, .count = 1};
+  }
+  // A huge page, or what there is room for.
+  const auto room = static_cast<uint32_t>(RoomLocked() - ResidentLocked());
+  const Run run{
+      .first = fresh_,
+      .count = std::min({huge_segments_ - fresh_ % huge_segments_, segment_count_ - fresh_, room})};
+  fresh_ += run.count;
+  return run;
 }
 
 bool Arena::Prepare() {
-  SegmentId first;
-  uint32_t count;
+  Run run;
   {
     base::MutexLock lock(mu_);
     if (!WantsMorePreparedLocked()) return false;
-    first = fresh_;
-    count = std::min(huge_segments_ - first % huge_segments_, segment_count_ - first);
-    fresh_ += count;
-    preparing_ += count;
+    run = TakeToPrepareLocked();
+    preparing_ += run.count;
     PublishLocked();
   }
-  const uint64_t bytes = uint64_t{count} * segment_bytes_;
-  if (bytes == kHugePageBytes) madvise(At(first), bytes, MADV_HUGEPAGE);
-  Populate(At(first), bytes);
+  const uint64_t bytes = uint64_t{run.count} * segment_bytes_;
+  if (bytes == kHugePageBytes) madvise(At(run.first), bytes, MADV_HUGEPAGE);
+  Populate(At(run.first), bytes);
   base::MutexLock lock(mu_);
-  for (SegmentId id = first + count; id-- > first;) free_resident_.push_back(id);
-  preparing_ -= count;
+  for (SegmentId id = run.first + run.count; id-- > run.first;) free_resident_.push_back(id);
+  preparing_ -= run.count;
   PublishLocked();
   return WantsMorePreparedLocked();
 }

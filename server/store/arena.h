@@ -71,6 +71,12 @@ class Arena {
     return uint64_t{used_} + free_resident_.size() + preparing_;
   }
   bool WantsMorePreparedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  struct Run {
+    SegmentId first = kNoSegment;
+    uint32_t count = 0;
+  };
+  // If more is wanted. The kernel's pages of them are still to come.
+  Run TakeToPrepareLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void PublishLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const Mapping mapping_;

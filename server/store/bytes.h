@@ -9,7 +9,7 @@ namespace atoll::store {
 
 inline constexpr size_t kShortBytes = 256;
 
-// As memcpy.
+// As memcpy. What is left at the end is copied with some of what is there already.
 inline void CopyBytes(char* to, const char* from, size_t size) {
   constexpr size_t kStep = 16;
   if (size < kStep || size > kShortBytes) {
@@ -21,22 +21,33 @@ inline void CopyBytes(char* to, const char* from, size_t size) {
     std::memcpy(piece, from + at, kStep);
     std::memcpy(to + at, piece, kStep);
   };
-  for (size_t at = 0; at + kStep <= size; at += kStep) step(at);
-  step(size - kStep);  // what is left, and some of what is there already
+  if (size > 2 * kStep) {
+    for (size_t at = 0; at + 2 * kStep < size; at += 2 * kStep) {
+      step(at);
+      step(at + kStep);
+    }
+    step(size - 2 * kStep);
+  } else {
+    step(0);
+  }
+  step(size - kStep);
 }
 
 inline bool EqualBytes(const char* a, const char* b, size_t size) {
-  constexpr size_t kStep = sizeof(uint64_t);
-  if (size < kStep || size > kShortBytes) return std::memcmp(a, b, size) == 0;
+  constexpr size_t kWord = sizeof(uint64_t);
+  if (size < kWord || size > kShortBytes) return std::memcmp(a, b, size) == 0;
   const auto difference = [&](size_t at) {
     uint64_t of_a;
     uint64_t of_b;
-    std::memcpy(&of_a, a + at, kStep);
-    std::memcpy(&of_b, b + at, kStep);
+    std::memcpy(&of_a, a + at, kWord);
+    std::memcpy(&of_b, b + at, kWord);
     return of_a ^ of_b;
   };
-  uint64_t any = difference(size - kStep);
-  for (size_t at = 0; at + kStep <= size; at += kStep) any |= difference(at);
+  uint64_t any = difference(0) | difference(size - kWord);
+  if (size > 2 * kWord) {
+    any |= difference(kWord) | difference(size - 2 * kWord);
+    for (size_t at = 2 * kWord; at + 2 * kWord < size; at += kWord) any |= difference(at);
+  }
   return any == 0;
 }
 

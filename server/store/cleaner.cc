@@ -23,7 +23,10 @@ constexpr uint64_t kGhostStepBytes = 32 << 10;
 }  // namespace
 
 Cleaner::Cleaner(Tables* tables)
-    : tables_(*tables), low_water_(std::max<uint32_t>(4, tables->arena->segment_count() / 128)) {}
+    : tables_(*tables), low_water_(std::max<uint32_t>(4, tables->arena->segment_count() / 128)) {
+  evict_.sources.reserve(Policy::kMainSegments);
+  compact_.sources.reserve(1);
+}
 
 void Cleaner::Help(uint64_t bytes) {
   const uint64_t slices = std::min(kLeastSlices + bytes / kSliceBytes, kMostSlices);
@@ -134,13 +137,13 @@ bool Cleaner::StartCompactionLocked(base::CacheSeconds now) {
   if (now < next_search_) return false;
   Shard& shard = tables_.shards[expiry_shard_];
   base::MutexLock lock(shard.mu);
-  if (expiry_cursor_ == 0) shard.SealAged(now);
+  if (shard.ExpiryWalkEnded()) shard.SealAged(now);
   Shard::Sealed source = shard.TakeHalfDead();
   if (source.segment == kNoSegment) {
-    source = shard.TakeExpired(now, &expiry_cursor_, kSearchedSegments);
+    source = shard.TakeExpired(now, kSearchedSegments);
   }
   if (source.segment == kNoSegment) {
-    if (expiry_cursor_ == 0 && ++expiry_shard_ == tables_.shards.size()) {
+    if (shard.ExpiryWalkEnded() && ++expiry_shard_ == tables_.shards.size()) {
       expiry_shard_ = 0;
       next_search_ = now + 1;
     }
@@ -373,10 +376,9 @@ bool Cleaner::WarmPassLocked(base::CacheSeconds now) {
   {
     Shard& shard = tables_.shards[warm_shard_];
     base::MutexLock lock(shard.mu);
-    at = shard.Nth(warm_cursor_);
+    at = shard.WarmAt();
   }
   if (at.segment == kNoSegment) {
-    warm_cursor_ = 0;
     if (++warm_shard_ < tables_.shards.size()) return true;
     warm_shard_ = 0;
     next_warm_pass_ = now + 1;
@@ -391,7 +393,9 @@ bool Cleaner::WarmPassLocked(base::CacheSeconds now) {
   }
   if (info.warm_next > now || info.warm_upto >= at.used) {
     if (info.warm_upto >= at.used) info.warm_next = now + kWarmAgeSeconds;
-    ++warm_cursor_;
+    Shard& shard = tables_.shards[warm_shard_];
+    base::MutexLock lock(shard.mu);
+    shard.WarmNext();
     return true;
   }
   for (int i = 0; i < kSliceEntries && info.warm_upto < at.used; ++i) {

@@ -98,9 +98,7 @@ class Cleaner {
   base::CacheSeconds next_search_ ABSL_GUARDED_BY(mu_) = 0;
   base::CacheSeconds next_warm_pass_ ABSL_GUARDED_BY(mu_) = 0;
   size_t expiry_shard_ ABSL_GUARDED_BY(mu_) = 0;
-  size_t expiry_cursor_ ABSL_GUARDED_BY(mu_) = 0;
   size_t warm_shard_ ABSL_GUARDED_BY(mu_) = 0;
-  size_t warm_cursor_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace atoll::store

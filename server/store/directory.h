@@ -33,7 +33,7 @@ class Directory {
   size_t size() const { return size_; }
   uint32_t depth() const { return static_cast<uint32_t>(std::countr_zero(size_)); }
   Word& operator[](size_t i) { return places()[i]; }
-  const Word& operator[](size_t i) const { return size_ <= kInline ? inline_[i] : far_[i]; }
+  const Word& operator[](size_t i) const { return places()[i]; }
 
   void Start(Word only) {
     size_ = 1;
@@ -81,6 +81,7 @@ class Directory {
                                  ExtentPool::kLineBytes);
   }
   Word* places() { return size_ <= kInline ? inline_ : far_; }
+  const Word* places() const { return size_ <= kInline ? inline_ : far_; }
   void Free(ExtentPool* pool) {
     if (size_ <= kInline) return;
     if (pooled_) {

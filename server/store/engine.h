@@ -71,6 +71,12 @@ class Engine final : public Store {
   void FindIn(Partition& p, Slot* slot, const Key& key, const FindOptions& options,
               base::CacheSeconds now, const Place& place, Found* found)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+  // What FindIn does, if the slot's entry is the key's, may be shown, and is nothing but a key and
+  // a small value, as nearly all are. Else false, and nothing is done.
+  template <typename Place>
+  bool ReadPlain(Partition& p, Slot& slot, const EntryRef& entry, const Key& key,
+                 const FindOptions& options, base::CacheSeconds now, const Place& place,
+                 Found* found) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   // Fills `found` from an entry that may be shown.
   template <typename Place>
   void Read(const EntryRef& entry, bool with_value, const Place& place, Found* found) const;
@@ -90,17 +96,19 @@ class Engine final : public Store {
 
   // --- engine_batch.cc ---
   struct Group;
+  struct GroupItem;
   template <typename Place>
   void FindGroups(absl::Span<const Key> keys, const FindOptions& options, base::CacheSeconds now,
                   const Place& place, absl::Span<Found> results);
   // Locks the partitions of the group's keys, and asks for their buckets.
-  void LockGroup(Group& group, const Group& before);
+  void LockGroup(Group& group, Group& before);
+  static void FindHolder(Group& group, GroupItem& item, Group& before);
   // Asks for their entries.
   void FindSlots(Group& group);
   template <typename Place>
   void ReadGroup(Group& group, const FindOptions& options, base::CacheSeconds now,
                  const Place& place);
-  void UnlockGroup(Group& group, const Group& after);
+  static void UnlockGroup(Group& group);
 
   // --- engine_write.cc ---
   // Whether the key has this version already, or a later one.

@@ -8,7 +8,6 @@
 // those are is not known before it runs, so there is no analysis of it.
 #include <algorithm>
 #include <array>
-#include <bitset>
 #include <cstring>
 #include <utility>
 
@@ -36,86 +35,118 @@ void PrefetchLines(const void* at, size_t lines) {
 }
 
 // The first bucket at once. One key in ten lies in the next, which the head of the extent tells.
-[[gnu::always_inline]] inline void PrefetchBuckets(const Index& index, uint64_t hash) {
-  const Index::Lines lines = index.LinesOf(hash);
-  if (lines.bucket == nullptr) return;
-  __builtin_prefetch(lines.bucket);
-  PrefetchLines(lines.bucket + 64, 1);
-  PrefetchLines(lines.head, 1);
+[[gnu::always_inline]] inline void PrefetchSpot(Index::Spot spot) {
+  __builtin_prefetch(spot.bucket());
+  PrefetchLines(spot.bucket() + 64, 1);
+  PrefetchLines(spot.head(), 1);
 }
+
+// Anything that a tag's first slot holds is worth asking for.
+constexpr auto kAnySlot = [](const Slot&) { return true; };
 
 }  // namespace
 
-// Keys on their way, with the partitions that stay locked for them.
-struct Engine::Group {
-  absl::Span<const Key> keys;
-  absl::Span<Found> results;
-  std::array<Partition*, kGroup> of_key;  // nullptr: was taken
-  std::array<Slot*, kGroup> slots;
-  std::array<Partition*, kGroup> locked;
-  size_t locks = 0;
-  std::bitset<base::kPartitionCount> held;  // the numbers of those
+// What is found of a key, kept from step to step while its partition is locked.
+struct Engine::GroupItem {
+  Partition* partition = nullptr;  // nullptr: was taken
+  Partition* locked = nullptr;     // the same, where it is this item's to be unlocked
+  Index::Spot spot;
+  Slot* slot = nullptr;
+  char* entry = nullptr;
 };
 
+// Keys on their way, with the partitions that stay locked for them.
+struct Engine::Group {
+  absl::Span<GroupItem> items() { return absl::MakeSpan(all.data(), size); }
+
+  size_t size = 0;
+  size_t taken = 0;
+  const Key* keys = nullptr;
+  Found* results = nullptr;
+  std::array<GroupItem, kGroup> all;
+};
+
+// Each step is a function of its own: all in one has more in hand than there are registers.
+//
 // Interleaving of two threads whose groups share partitions: neither waits for a lock while it
 // holds one. A partition that is taken is left out, and its key looked up on its own once all
-// groups have let go of what they hold. One that the group before holds passes on to this one.
-void Engine::LockGroup(Group& group, const Group& before) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  for (size_t i = 0; i < group.keys.size(); ++i) {
-    const size_t number = group.keys[i].partition().value();
-    Partition& p = tables_->partitions[number];
-    group.of_key[i] = &p;
-    if (group.held.test(number)) continue;
-    if (!before.held.test(number) && !p.mu.TryLock()) {
-      group.of_key[i] = nullptr;
-      continue;
-    }
-    group.held.set(number);
-    group.locked[group.locks++] = &p;
+// groups have let go of what they hold.
+[[gnu::noinline]] void Engine::LockGroup(Group& group,
+                                         Group& before) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  Partition* const partitions = tables_->partitions.data();
+  const Key* key = group.keys;
+  for (GroupItem& item : group.items()) {
+    Partition& p = partitions[(key++)->hash >> 52];
+    item.partition = &p;
+    item.locked = &p;
+    if (!p.mu.TryLock()) [[unlikely]]
+      FindHolder(group, item, before);
   }
-  for (size_t i = 0; i < group.keys.size(); ++i) {
-    if (group.of_key[i] != nullptr) PrefetchBuckets(group.of_key[i]->index, group.keys[i].hash);
+  key = group.keys;
+  for (GroupItem& item : group.items()) {
+    const uint64_t hash = (key++)->hash;
+    item.spot = item.partition == nullptr ? Index::Spot() : item.partition->index.SpotOf(hash);
+    if (item.spot) PrefetchSpot(item.spot);
   }
 }
 
-void Engine::FindSlots(Group& group) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  for (size_t i = 0; i < group.keys.size(); ++i) {
-    if (group.of_key[i] == nullptr) continue;
-    group.slots[i] =
-        group.of_key[i]->index.Find(group.keys[i].hash, [](const Slot&) { return true; });
+// Of a partition that is locked already. It stays locked for this group if another of its keys lies
+// there, or passes on from the group before; else another thread has it.
+void Engine::FindHolder(Group& group, GroupItem& item, Group& before) {
+  Partition* const p = std::exchange(item.locked, nullptr);
+  for (const GroupItem& other : group.items()) {
+    if (&other == &item) break;
+    if (other.locked == p) return;
   }
-  for (size_t i = 0; i < group.keys.size(); ++i) {
-    if (group.of_key[i] == nullptr || group.slots[i] == nullptr) continue;
-    const Slot& slot = *group.slots[i];
-    PrefetchLines(tables_->arena->At(slot.segment()) + slot.offset(), 3);
+  for (GroupItem& other : before.items()) {
+    if (other.locked != p) continue;
+    item.locked = std::exchange(other.locked, nullptr);
+    return;
+  }
+  item.partition = nullptr;
+  ++group.taken;
+}
+
+[[gnu::noinline]] void Engine::FindSlots(Group& group) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const Arena& arena = *tables_->arena;
+  const Key* key = group.keys;
+  for (GroupItem& item : group.items()) {
+    const uint64_t hash = (key++)->hash;
+    item.slot = item.spot ? Index::FindFrom(item.spot, hash, kAnySlot) : nullptr;
+  }
+  for (GroupItem& item : group.items()) {
+    if (item.slot == nullptr) continue;
+    item.entry = arena.At(item.slot->segment()) + item.slot->offset();
+    PrefetchLines(item.entry, 3);
   }
 }
 
 template <typename Place>
-void Engine::ReadGroup(Group& group, const FindOptions& options, base::CacheSeconds now,
-                       const Place& place) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  const Key* const keys = group.keys.data();
-  Found* const results = group.results.data();
-  for (size_t i = 0; i < group.keys.size(); ++i) {
-    if (group.of_key[i] == nullptr) continue;
-    Partition& p = *group.of_key[i];
-    Slot* slot = group.slots[i];
-    // Another key's tag, or ended meanwhile: the same key stood before it.
-    if (slot != nullptr && (slot->empty() || !tables_->Holds(*slot, keys[i]))) {
-      slot = tables_->FindSlot(p, keys[i]);
+[[gnu::noinline]] void Engine::ReadGroup(Group& group, const FindOptions& options,
+                                         base::CacheSeconds now,
+                                         const Place& place) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const Key* next_key = group.keys;
+  Found* next_found = group.results;
+  const FindOptions same = options;
+  for (const GroupItem& item : group.items()) {
+    const Key& key = *next_key++;
+    Found* const found = next_found++;
+    // Empty if the same key stood before it, and its entry ended.
+    if (item.slot != nullptr && !item.slot->empty() &&
+        ReadPlain(*item.partition, *item.slot, EntryRef(item.entry), key, same, now, place, found))
+        [[likely]] {
+      continue;
     }
-    FindIn(p, slot, keys[i], options, now, place, &results[i]);
+    if (item.partition == nullptr) continue;
+    Partition& p = *item.partition;
+    FindIn(p, tables_->FindSlot(p, key), key, options, now, place, found);
   }
 }
 
-void Engine::UnlockGroup(Group& group, const Group& after) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  for (size_t i = 0; i < group.locks; ++i) {
-    Partition& p = *group.locked[i];
-    const auto number = static_cast<size_t>(&p - tables_->partitions.data());
-    group.held.reset(number);
-    if (!after.held.test(number)) p.mu.Unlock();
+void Engine::UnlockGroup(Group& group) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  for (const GroupItem& item : group.items()) {
+    if (item.locked != nullptr) item.locked->mu.Unlock();
   }
-  group.locks = 0;
 }
 
 // While a group's entries are on their way from memory, the next one's partitions are locked and
@@ -127,21 +158,26 @@ void Engine::FindGroups(absl::Span<const Key> keys, const FindOptions& options,
   absl::InlinedVector<size_t, 16> taken;
   Group* current = &groups[0];
   Group* next = &groups[1];
+  const Partition* const partitions = tables_->partitions.data();
+  for (const Key& key : keys) PrefetchLines(&partitions[key.hash >> 52], 1);
   const auto load = [&](Group& group, size_t from) {
-    group.keys = keys.subspan(std::min(from, keys.size()), kGroup);
-    group.results = results.subspan(std::min(from, results.size()), group.keys.size());
+    group.size = std::min(keys.size() - from, kGroup);
+    group.taken = 0;
+    group.keys = keys.data() + from;
+    group.results = results.data() + from;
   };
-  for (const Key& key : keys) PrefetchLines(&tables_->OfHash(key.hash), 1);
   load(*current, 0);
   LockGroup(*current, *next);
   for (size_t from = 0; from < keys.size(); from += kGroup) {
     FindSlots(*current);
-    load(*next, from + kGroup);
+    load(*next, std::min(from + kGroup, keys.size()));
     LockGroup(*next, *current);
     ReadGroup(*current, options, now, place);
-    UnlockGroup(*current, *next);
-    for (size_t i = 0; i < current->keys.size(); ++i) {
-      if (current->of_key[i] == nullptr) taken.push_back(from + i);
+    UnlockGroup(*current);
+    if (current->taken > 0) {
+      for (size_t i = 0; i < current->size; ++i) {
+        if (current->all[i].partition == nullptr) taken.push_back(from + i);
+      }
     }
     std::swap(current, next);
   }
@@ -190,12 +226,12 @@ void Engine::Prefetch(absl::Span<const Key> keys) {
   for (const Key& key : keys) {
     Partition& p = tables_->OfHash(key.hash);
     base::SmallMutexLock lock(p.mu);
-    PrefetchBuckets(p.index, key.hash);
+    if (const Index::Spot spot = p.index.SpotOf(key.hash)) PrefetchSpot(spot);
   }
   for (const Key& key : keys) {
     Partition& p = tables_->OfHash(key.hash);
     base::SmallMutexLock lock(p.mu);
-    const Slot* const slot = p.index.Find(key.hash, [](const Slot&) { return true; });
+    const Slot* const slot = p.index.Find(key.hash, kAnySlot);
     if (slot != nullptr) PrefetchLines(tables_->arena->At(slot->segment()) + slot->offset(), 3);
   }
 }

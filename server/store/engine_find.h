@@ -11,7 +11,7 @@ namespace atoll::store {
 class PlaceInto {
  public:
   explicit PlaceInto(ReadBuffer& buffer) : buffer_(buffer) {}
-  void operator()(std::string_view value, Found* found) const {
+  [[gnu::always_inline]] void operator()(std::string_view value, Found* found) const {
     found->value.Refer(buffer_.Copy(value));
   }
 
@@ -34,6 +34,37 @@ void Engine::Read(const EntryRef& entry, bool with_value, const Place& place, Fo
   } else {
     found->value = Value();
   }
+}
+
+// In line: with its arguments, and what the others have to save, a call takes a third of it.
+template <typename Place>
+[[gnu::always_inline]] inline bool Engine::ReadPlain(Partition& p, Slot& slot,
+                                                     const EntryRef& entry, const Key& key,
+                                                     const FindOptions& options,
+                                                     base::CacheSeconds now, const Place& place,
+                                                     Found* found) {
+  if (!entry.is_plain() || entry.ns() != key.ns || entry.key_bytes() != key.key.size()) {
+    return false;
+  }
+  const std::string_view held = entry.plain_key();
+  if (!EqualBytes(held.data(), key.key.data(), held.size())) return false;
+  const base::CacheSeconds expiry = entry.expiry();
+  if (expiry != 0 && expiry <= now) return false;
+  if (Tables::Flushed(p, key.ns, entry.version())) return false;
+  found->presence = Presence::kPresent;
+  found->meta = {.version = entry.version(), .expiry = expiry, .max_idle = 0, .flags = 0};
+  const std::string_view value = entry.plain_value();
+  found->value_size = value.size();
+  if (options.metadata_only) {
+    found->value = Value();
+  } else {
+    place(value, found);
+  }
+  if (options.touch) {
+    ++p.hits;
+    tables_->Touch(p, &slot, entry, key.hash);
+  }
+  return true;
 }
 
 template <typename Place>
@@ -66,7 +97,12 @@ void Engine::FindOne(const Key& key, const FindOptions& options, base::CacheSeco
                      const Place& place, Found* found) {
   Partition& p = tables_->OfHash(key.hash);
   base::SmallMutexLock lock(p.mu);
-  FindIn(p, tables_->FindSlot(p, key), key, options, now, place, found);
+  Slot* slot = p.index.Find(key.hash, [](const Slot&) { return true; });
+  if (slot != nullptr) {
+    if (ReadPlain(p, *slot, tables_->EntryAt(*slot), key, options, now, place, found)) return;
+    slot = tables_->FindSlot(p, key);
+  }
+  FindIn(p, slot, key, options, now, place, found);
 }
 
 }  // namespace atoll::store

@@ -71,6 +71,13 @@ class EntryRef {
   std::string_view key() const { return {at_ + KeyAt(), key_bytes()}; }
   // Of a small value.
   std::string_view value() const { return {at_ + KeyAt() + key_bytes(), inline_value_bytes()}; }
+  // A small value, and no options that add to the header: where it is to be fast, key and value lie
+  // at known places.
+  bool is_plain() const { return (options() & ~kWasOffered) == 0; }
+  std::string_view plain_key() const { return {at_ + kHeaderBytes, key_bytes()}; }
+  std::string_view plain_value() const {
+    return {at_ + kHeaderBytes + key_bytes(), inline_value_bytes()};
+  }
   // With alignment.
   uint32_t bytes() const {
     return (KeyAt() + key_bytes() + inline_value_bytes() + kAlign - 1) / kAlign * kAlign;

@@ -98,8 +98,14 @@ void* ExtentPool::Allocate(uint32_t lines) {
   const uint32_t first = ClosestRun(segment, lines);
   Mark(segment, first, lines, true);
   segment.free_lines -= lines;
+  ++allocations_;
   ListLocked(id);
   return arena_->At(id) + uint64_t{first} * kLineBytes;
+}
+
+uint64_t ExtentPool::Allocations() const {
+  base::MutexLock lock(mu_);
+  return allocations_;
 }
 
 void ExtentPool::Free(void* at, uint32_t lines) {

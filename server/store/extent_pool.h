@@ -28,6 +28,8 @@ class ExtentPool {
   // left.
   void* Allocate(uint32_t lines);
   void Free(void* at, uint32_t lines);
+  // How many runs were handed out so far: what a step of the index's may cost is counted in these.
+  uint64_t Allocations() const;
 
  private:
   struct Segment {
@@ -52,7 +54,8 @@ class ExtentPool {
   Arena* const arena_;
   const uint32_t lines_per_segment_;
   const uint32_t map_lines_;  // those are
-  base::Mutex mu_;
+  mutable base::Mutex mu_;
+  uint64_t allocations_ ABSL_GUARDED_BY(mu_) = 0;
   std::vector<Segment> segments_ ABSL_GUARDED_BY(mu_);  // by id; others' are empty
   std::array<SegmentId, kMaxLines + 1> by_longest_ ABSL_GUARDED_BY(mu_);  // first ones
 };

@@ -59,6 +59,9 @@ class Slot {
 };
 
 class Index {
+  struct Bucket;
+  struct Extent;
+
  public:
   Index() = default;
   ~Index();
@@ -70,7 +73,10 @@ class Index {
   // The first slot of this hash for which match(slot) holds, or nullptr. Valid until the next
   // Insert or Clear.
   template <typename Match>
-  Slot* Find(uint64_t hash, Match match);
+  Slot* Find(uint64_t hash, Match match) {
+    const Spot spot = SpotOf(hash);
+    return spot ? FindFrom(spot, hash, match) : nullptr;
+  }
   // False if no room could be made in the table: the pool has none, or there are hundreds of equal
   // tags.
   bool Insert(uint64_t hash, Slot slot);
@@ -82,21 +88,34 @@ class Index {
   int64_t pool_bytes() const { return extent_bytes_ + directory_.pool_bytes(); }
   // Of a directory that is not there.
   int64_t heap_bytes() const { return directory_.heap_bytes(); }
-  // The lines of a Find of this hash, to be asked for: the bucket where it begins, behind which
-  // lies the next, and the head of their extent, which says whether it ends there. Touches no other
-  // than the directory's. (gcc drops calls to what does nothing but prefetch, so this does not.)
-  struct Lines {
-    const char* bucket = nullptr;
-    const char* head = nullptr;
+  // Where a Find of a hash begins, valid until the next Insert or Clear. Its lines may be asked
+  // for: the bucket, behind which lies the next, and the head of their extent, which says whether
+  // it ends there. Making one touches no other lines than the directory's. (gcc drops calls to what
+  // does nothing but prefetch, so this does not.)
+  class Spot {
+   public:
+    Spot() = default;
+    explicit operator bool() const { return bucket_ != nullptr; }
+    const char* bucket() const { return reinterpret_cast<const char*>(bucket_); }
+    const char* head() const { return reinterpret_cast<const char*>(extent_); }
+
+   private:
+    friend class Index;
+    Spot(Bucket* bucket, Extent* extent) : bucket_(bucket), extent_(extent) {}
+    Bucket* bucket_ = nullptr;
+    Extent* extent_ = nullptr;
   };
-  Lines LinesOf(uint64_t hash) const {
-    const uint32_t tag = Slot::TagOf(hash);
+  // None if the index is empty.
+  Spot SpotOf(uint64_t hash) const {
     if (directory_.empty()) return {};
+    const uint32_t tag = Slot::TagOf(hash);
     const ExtentRef ref = directory_[PlaceOf(tag)];
-    const Extent* const extent = ref.extent();
-    return {.bucket = reinterpret_cast<const char*>(extent->bucket(ref.Home(tag))),
-            .head = reinterpret_cast<const char*>(extent)};
+    Extent* const extent = ref.extent();
+    return {extent->bucket(ref.Home(tag)), extent};
   }
+  // As Find, from the spot of this hash on.
+  template <typename Match>
+  static Slot* FindFrom(Spot spot, uint64_t hash, Match match);
 
   // Adds the slots of the tags from `tag` to, not with, the one that it returns, in no order: a
   // sixteenth of an extent, some 12 slots, so that what is done with them fits under one lock. 1 <<
@@ -163,8 +182,9 @@ class Index {
                   static_cast<uint32_t>(word_ >> 48));
     }
     static uint32_t Home(uint32_t tag, uint32_t buckets, uint32_t depth) {
-      const uint32_t bits = Slot::kTagBits - depth;
-      return static_cast<uint32_t>((uint64_t{tag & ((1u << bits) - 1)} * buckets) >> bits);
+      // What of the tag is below the depth, as a fraction of the extent's range.
+      const uint32_t fraction = tag << (32 - Slot::kTagBits + depth);
+      return static_cast<uint32_t>(uint64_t{fraction} * buckets >> 32);
     }
 
    private:
@@ -220,21 +240,19 @@ class Index {
 };
 
 template <typename Match>
-Slot* Index::Find(uint64_t hash, Match match) {
+Slot* Index::FindFrom(Spot spot, uint64_t hash, Match match) {
   const uint32_t tag = Slot::TagOf(hash);
-  if (directory_.empty()) return nullptr;
-  const ExtentRef ref = directory_[PlaceOf(tag)];
-  Extent* const extent = ref.extent();
-  uint32_t at = ref.Home(tag);
+  Bucket* bucket = spot.bucket_;
   for (uint32_t probes = 0;;) {
-    Bucket& bucket = *extent->bucket(at);
-    for (uint32_t equal = bucket.Equal(tag); equal != 0; equal &= equal - 1) {
-      Slot& slot = bucket.slots[static_cast<size_t>(std::countr_zero(equal))];
+    for (uint32_t equal = bucket->Equal(tag); equal != 0; equal &= equal - 1) {
+      Slot& slot = bucket->slots[static_cast<size_t>(std::countr_zero(equal))];
       if (!slot.empty() && match(slot)) return &slot;
     }
     // Most look-ups end without a look at the extent's head.
-    if ((extent->overflowed >> at & 1) == 0 || ++probes == extent->buckets) return nullptr;
-    at = at + 1 == extent->buckets ? 0 : at + 1;
+    Extent& extent = *spot.extent_;
+    const auto at = static_cast<uint32_t>(bucket - extent.bucket(0));
+    if ((extent.overflowed >> at & 1) == 0 || ++probes == extent.buckets) return nullptr;
+    bucket = at + 1 == extent.buckets ? extent.bucket(0) : bucket + 1;
   }
 }
 

@@ -17,11 +17,20 @@ namespace atoll::store {
 
 enum class SegmentState : uint8_t { kFree, kOpen, kSealed, kCleaning };
 
+// Its neighbours in a SegmentList.
+struct SegmentLinks {
+  SegmentId next = kNoSegment;
+  SegmentId previous = kNoSegment;
+};
+
 struct SegmentInfo {
   // Guarded by the mutex of the segment's shard.
   SegmentState state = SegmentState::kFree;
+  bool half_dead = false;  // in the shard's list of those
   uint32_t used = 0;
   ExpiryBuckets expiry;
+  SegmentLinks in_queue;
+  SegmentLinks among_half_dead;
   // Written at opening, before any entry is in it, and const until it is free again: who holds the
   // mutex of an entry's partition may read them.
   Queue queue = Queue::kSmall;

@@ -1,6 +1,6 @@
 #include "server/store/shard.h"
 
-#include <algorithm>
+#include <utility>
 
 namespace atoll::store {
 
@@ -40,11 +40,29 @@ Shard::Place Shard::Append(Queue queue, int ttl_class, uint32_t bytes, base::Cac
 void Shard::Seal(SegmentId segment) {
   SegmentInfo& info = Info(segment);
   info.state = SegmentState::kSealed;
-  sealed_[static_cast<size_t>(info.queue)].push_back(segment);
+  sealed_[static_cast<size_t>(info.queue)].PushBack(*segments_, segment);
+}
+
+SegmentId Shard::SealedAfter(SegmentId segment) const {
+  if (segment == kNoSegment) {
+    return sealed_[0].empty() ? sealed_[1].front() : sealed_[0].front();
+  }
+  const SegmentInfo& info = Info(segment);
+  const SegmentId next = info.in_queue.next;
+  return next == kNoSegment && info.queue == Queue::kSmall ? sealed_[1].front() : next;
+}
+
+Shard::Sealed Shard::TakeOut(SegmentId segment) {
+  if (segment == expiry_at_) expiry_at_ = SealedAfter(segment);
+  if (segment == warm_at_) warm_at_ = SealedAfter(segment);
+  SegmentInfo& info = Info(segment);
+  sealed_[static_cast<size_t>(info.queue)].Remove(*segments_, segment);
+  info.state = SegmentState::kCleaning;
+  return {segment, info.used};
 }
 
 Shard::Sealed Shard::TakeOldest(Queue queue, bool seal_open) {
-  auto& sealed = sealed_[static_cast<size_t>(queue)];
+  const auto& sealed = sealed_[static_cast<size_t>(queue)];
   if (sealed.empty()) {
     if (!seal_open) return {};
     SegmentId* fullest = nullptr;
@@ -57,66 +75,60 @@ Shard::Sealed Shard::TakeOldest(Queue queue, bool seal_open) {
     Seal(*fullest);
     *fullest = kNoSegment;
   }
-  const SegmentId oldest = sealed.front();
-  sealed.pop_front();
-  SegmentInfo& info = Info(oldest);
-  info.state = SegmentState::kCleaning;
-  return {oldest, info.used};
+  return TakeOut(sealed.front());
 }
 
 Shard::Sealed Shard::Take(SegmentId segment) {
+  return Info(segment).state == SegmentState::kSealed ? TakeOut(segment) : Sealed();
+}
+
+void Shard::ForgetHalfDead(SegmentId segment) {
   SegmentInfo& info = Info(segment);
-  if (info.state != SegmentState::kSealed) return {};
-  auto& sealed = sealed_[static_cast<size_t>(info.queue)];
-  sealed.erase(std::find(sealed.begin(), sealed.end(), segment));
-  info.state = SegmentState::kCleaning;
-  return {segment, info.used};
+  if (!std::exchange(info.half_dead, false)) return;
+  half_dead_.Remove(*segments_, segment);
 }
 
 Shard::Sealed Shard::TakeHalfDead() {
   while (!half_dead_.empty()) {
-    const HalfDead next = half_dead_.back();
-    half_dead_.pop_back();
-    SegmentInfo& info = Info(next.segment);
-    // Freed since, it is anybody's.
-    if (info.generation.load(std::memory_order_relaxed) != next.generation) continue;
-    if (info.state == SegmentState::kSealed) return Take(next.segment);
+    const SegmentId next = half_dead_.back();
+    ForgetHalfDead(next);
+    if (Info(next).state == SegmentState::kSealed) return TakeOut(next);
   }
   return {};
 }
 
-Shard::Sealed Shard::TakeExpired(base::CacheSeconds now, size_t* cursor, size_t limit) {
-  for (size_t n = 0; n < limit; ++n, ++*cursor) {
-    size_t at = *cursor;
-    auto* sealed = &sealed_[0];
-    if (at >= sealed->size()) {
-      at -= sealed->size();
-      sealed = &sealed_[1];
-    }
-    if (at >= sealed->size()) {
-      *cursor = 0;
-      return {};
-    }
-    const SegmentInfo& info = Info((*sealed)[at]);
+Shard::Sealed Shard::TakeExpired(base::CacheSeconds now, size_t limit) {
+  if (expiry_at_ == kNoSegment) expiry_at_ = SealedAfter(kNoSegment);
+  for (size_t n = 0; n < limit && expiry_at_ != kNoSegment; ++n) {
+    const SegmentInfo& info = Info(expiry_at_);
     const uint32_t expired = info.expiry.Expired(now);
-    if (expired > 0 && expired * 2 >= info.used) return Take((*sealed)[at]);
+    if (expired > 0 && expired * 2 >= info.used) return TakeOut(expiry_at_);
+    expiry_at_ = SealedAfter(expiry_at_);
   }
   return {};
 }
 
-Shard::Sealed Shard::Nth(size_t i) const {
-  for (const auto& queue : open_) {
-    for (const SegmentId open : queue) {
-      if (open == kNoSegment) continue;
-      if (i == 0) return {open, Info(open).used};
-      --i;
-    }
+Shard::Sealed Shard::WarmAt() {
+  constexpr size_t kOpen = size_t{kQueues} * kTtlClasses;
+  for (; warm_open_ < kOpen; ++warm_open_) {
+    const SegmentId open = open_[warm_open_ / kTtlClasses][warm_open_ % kTtlClasses];
+    if (open != kNoSegment) return {open, Info(open).used};
   }
-  for (const auto& sealed : sealed_) {
-    if (i < sealed.size()) return {sealed[i], Info(sealed[i]).used};
-    i -= sealed.size();
+  if (warm_open_ == kOpen) {
+    ++warm_open_;
+    warm_at_ = SealedAfter(kNoSegment);
   }
+  if (warm_at_ != kNoSegment) return {warm_at_, Info(warm_at_).used};
+  warm_open_ = 0;
   return {};
+}
+
+void Shard::WarmNext() {
+  if (warm_at_ != kNoSegment) {
+    warm_at_ = SealedAfter(warm_at_);
+  } else {
+    ++warm_open_;
+  }
 }
 
 void Shard::PutBack(SegmentId segment) { Seal(segment); }
@@ -124,6 +136,7 @@ void Shard::PutBack(SegmentId segment) { Seal(segment); }
 void Shard::Release(SegmentId segment) {
   SegmentInfo& info = Info(segment);
   info.state = SegmentState::kFree;
+  ForgetHalfDead(segment);
   info.dead.store(0, std::memory_order_relaxed);
   info.generation.fetch_add(1, std::memory_order_relaxed);
   AddBytes(info.queue, -int64_t{arena_->segment_bytes()});
@@ -141,7 +154,10 @@ void Shard::SealAged(base::CacheSeconds now) {
 }
 
 void Shard::NoteHalfDead(SegmentId segment, uint32_t generation) {
-  half_dead_.push_back({segment, generation});
+  SegmentInfo& info = Info(segment);
+  // Freed since, it is anybody's.
+  if (info.generation.load(std::memory_order_relaxed) != generation) return;
+  if (!std::exchange(info.half_dead, true)) half_dead_.PushBack(*segments_, segment);
 }
 
 }  // namespace atoll::store

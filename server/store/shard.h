@@ -7,7 +7,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <vector>
 
 #include "base/mutex.h"
@@ -15,6 +14,7 @@
 #include "server/store/ghost.h"
 #include "server/store/policy.h"
 #include "server/store/segment.h"
+#include "server/store/segment_list.h"
 
 namespace atoll::store {
 
@@ -43,12 +43,16 @@ class Shard {
   Sealed Take(SegmentId segment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // One with half of it dead, as far as is known.
   Sealed TakeHalfDead() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  // One with half of it expired, among `limit` from `*cursor` on, which goes on, or to 0 at the
-  // end.
-  Sealed TakeExpired(base::CacheSeconds now, size_t* cursor, size_t limit)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  // The i-th of the open and sealed ones, in no lasting order; kNoSegment after the last.
-  Sealed Nth(size_t i) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // One with half of it expired, among the next `limit` of a walk through the sealed ones.
+  Sealed TakeExpired(base::CacheSeconds now, size_t limit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // Whether that walk has come to the end, and begins anew.
+  bool ExpiryWalkEnded() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    return expiry_at_ == kNoSegment;
+  }
+  // Where a walk through the open and sealed ones stands, in no lasting order; kNoSegment at the
+  // end, after which it begins anew.
+  Sealed WarmAt() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void WarmNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Not to be cleaned now after all: to the end of its queue.
   void PutBack(SegmentId segment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void Release(SegmentId segment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
@@ -79,18 +83,23 @@ class Shard {
 
  private:
   void Seal(SegmentId segment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // Out of its queue, to be cleaned.
+  Sealed TakeOut(SegmentId segment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void ForgetHalfDead(SegmentId segment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // The sealed one behind it, through both queues; the first if it is kNoSegment.
+  SegmentId SealedAfter(SegmentId segment) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   SegmentInfo& Info(SegmentId segment) const { return (*segments_)[segment]; }
 
   uint16_t number_ = 0;
   Arena* arena_ = nullptr;
   std::vector<SegmentInfo>* segments_ = nullptr;
   std::array<std::array<SegmentId, kTtlClasses>, kQueues> open_ ABSL_GUARDED_BY(mu);
-  std::array<std::deque<SegmentId>, kQueues> sealed_ ABSL_GUARDED_BY(mu);
-  struct HalfDead {
-    SegmentId segment;
-    uint32_t generation;
-  };
-  std::vector<HalfDead> half_dead_ ABSL_GUARDED_BY(mu);
+  std::array<SegmentList<&SegmentInfo::in_queue>, kQueues> sealed_ ABSL_GUARDED_BY(mu);
+  SegmentList<&SegmentInfo::among_half_dead> half_dead_ ABSL_GUARDED_BY(mu);
+  // Where walks stand among the sealed ones: what leaves its queue moves them on.
+  SegmentId expiry_at_ ABSL_GUARDED_BY(mu) = kNoSegment;
+  SegmentId warm_at_ ABSL_GUARDED_BY(mu) = kNoSegment;
+  size_t warm_open_ ABSL_GUARDED_BY(mu) = 0;  // of the open ones, which come first
   std::array<std::atomic<uint64_t>, kQueues> bytes_{};
 };
 

@@ -44,8 +44,9 @@ Tables::Tables(const StoreOptions& store_options, std::shared_ptr<Arena> mapped,
     base::SmallMutexLock lock(p.mu);
     p.index.SetPool(&extents);
   }
-  // The tables themselves, with what the pools of pages and extents keep of each segment.
-  arena->Charge(static_cast<int64_t>(segments.size() * (sizeof(SegmentInfo) + 16 + 24) +
+  // The tables themselves, with what the arena and the pools of pages and extents keep of each
+  // segment.
+  arena->Charge(static_cast<int64_t>(segments.size() * (sizeof(SegmentInfo) + 8 + 16 + 24) +
                                      partitions.size() * sizeof(Partition) +
                                      shards.size() * sizeof(Shard)));
 }

@@ -29,14 +29,12 @@ class Value {
   explicit Value(std::string_view bytes) : size_(bytes.size()) { pieces_.push_back(bytes); }
   Value(absl::Span<const std::string_view> pieces, std::shared_ptr<const void> owner);
   // Becomes what Value(bytes) is.
-  void Refer(std::string_view bytes) {
-    if (pieces_.size() == 1) {
-      pieces_[0] = bytes;
-    } else {
-      pieces_.clear();
-      pieces_.push_back(bytes);
+  [[gnu::always_inline]] void Refer(std::string_view bytes) {
+    if (pieces_.size() != 1 || owner_ != nullptr) [[unlikely]] {
+      *this = Value(bytes);
+      return;
     }
-    if (owner_ != nullptr) owner_.reset();
+    pieces_[0] = bytes;
     size_ = bytes.size();
   }
   // Owns the bytes.

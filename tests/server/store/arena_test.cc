@@ -41,6 +41,43 @@ TEST(Arena, APreparedSegmentNeedsNoFirstTouch) {
       << "what is prepared is not in use";
 }
 
+// Less than a huge page is left of the budget: its segments are touched ahead all the same.
+TEST(Arena, TheLastSegmentsThatThereIsRoomForArePreparedToo) {
+  const std::shared_ptr<Arena> arena = NewArena();
+  const uint32_t huge = (2 << 20) / arena->segment_bytes();
+  const uint32_t room = huge + huge / 4;
+  arena->Charge(int64_t{arena->segment_count() - room} * arena->segment_bytes());
+  std::vector<SegmentId> taken;
+  for (uint32_t i = 0; i < room - kReserved; ++i) {
+    while (arena->Prepare()) {
+    }
+    taken.push_back(arena->Allocate(false));
+    EXPECT_TRUE(Resident(*arena, taken.back())) << i;
+  }
+  EXPECT_EQ(arena->Allocate(false), kNoSegment);
+  EXPECT_FALSE(arena->HasSurplus()) << "no more than there is room for";
+}
+
+// What went back to the kernel is touched before it is used again.
+TEST(Arena, ReturnedSegmentsArePreparedAgain) {
+  const std::shared_ptr<Arena> arena = NewArena();
+  std::vector<SegmentId> all;
+  for (SegmentId id = arena->Allocate(true); id != kNoSegment; id = arena->Allocate(true)) {
+    arena->At(id)[0] = 1;
+    all.push_back(id);
+  }
+  for (const SegmentId id : all) arena->Free(id);
+  arena->Charge(kMemory - arena->segment_bytes());
+  while (arena->ReturnSurplus()) {
+  }
+  arena->Charge(-static_cast<int64_t>(kMemory - arena->segment_bytes()));
+  for (size_t i = 0; i < all.size(); ++i) {
+    while (arena->Prepare()) {
+    }
+    EXPECT_TRUE(Resident(*arena, arena->Allocate(true))) << i;
+  }
+}
+
 TEST(Arena, WhatIsChargedIsTakenFromTheSegmentsAndFromResidentMemory) {
   const std::shared_ptr<Arena> arena = NewArena();
   std::vector<SegmentId> all;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -83,6 +84,22 @@ TEST_F(IndexTest, HoldsTagsThatLieTogether) {
     for (uint32_t i = 0; i < 100; ++i) ASSERT_TRUE(Insert(from + 2999));
     CheckAll(0);
   }
+}
+
+// An extent that grew bit by bit until there was a place for what comes, or was split only then,
+// was built up to eight times in one insert, under one lock.
+TEST_F(IndexTest, AnInsertBuildsAnExtentOnce) {
+  uint64_t most = 0;
+  for (int i = 0; i < 60'000; ++i) {
+    // Mostly in clusters, of which a slot's neighbourhood is full at any size of its extent.
+    const uint32_t cluster = static_cast<uint32_t>(random_() % 200) * (kTags / 200);
+    const uint32_t tag = cluster + static_cast<uint32_t>(random_() % (i % 10 == 0 ? 20'000 : 300));
+    const uint64_t before = pool_.Allocations();
+    ASSERT_TRUE(Insert(tag % kTags));
+    most = std::max(most, pool_.Allocations() - before);
+  }
+  EXPECT_EQ(most, 3u) << "two halves of a split, and a directory";
+  CheckAll(0);
 }
 
 TEST_F(IndexTest, RefusesMoreEqualTagsThanAnExtentHolds) {
