@@ -38,7 +38,7 @@ class Workers {
       Worker* worker = nullptr;
     };
     thread_local Own own;
-    if (own.of_run != id_) own = {id_, Make()};
+    if (own.worker == nullptr || own.of_run != id_) own = {id_, Make()};
     return *own.worker;
   }
 
