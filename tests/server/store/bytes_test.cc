@@ -23,9 +23,9 @@ TEST(Bytes, EqualMeansEachByte) {
     std::string b = a;
     EXPECT_TRUE(EqualBytes(a.data(), b.data(), size)) << size;
     for (char& byte : b) {
-      byte ^= 0x40;
+      byte = static_cast<char>(byte ^ 0x40);
       EXPECT_FALSE(EqualBytes(a.data(), b.data(), size)) << size << " at " << &byte - b.data();
-      byte ^= 0x40;
+      byte = static_cast<char>(byte ^ 0x40);
     }
   }
 }

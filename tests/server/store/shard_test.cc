@@ -78,6 +78,7 @@ TEST_F(ShardTest, AQueueGivesItsOldestFirstWhateverLeftItMeanwhile) {
 TEST_F(ShardTest, AWalkPassesEachThatStays) {
   base::MutexLock lock(shard_.mu);
   std::vector<SegmentId> all;
+  all.reserve(40);
   for (int i = 0; i < 40; ++i) all.push_back(Fill(static_cast<Queue>(i % 2)));
   std::vector<SegmentId> seen = WalkWarm();
   EXPECT_EQ(seen.size(), all.size());
