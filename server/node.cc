@@ -193,6 +193,7 @@ absl::Status NodeImpl::StartAll(const std::atomic<bool>& give_up) {
   if (!made_store.ok()) return made_store.status();
   store_ = *std::move(made_store);
 
+  if (absl::Status status = MakeListeners(); !status.ok()) return status;
   if (absl::Status status = MakeCoordinator(); !status.ok()) return status;
   cluster::ConfigRequest request{.cluster = options_.cluster,
                                  .replication_factor = options_.replication_factor};
@@ -213,7 +214,6 @@ absl::Status NodeImpl::StartAll(const std::atomic<bool>& give_up) {
   if (!config.ok()) return config.status();
 
   if (absl::Status status = OpenWarmTier(*config); !status.ok()) return status;
-  if (absl::Status status = MakeListeners(); !status.ok()) return status;
   MakeMembership(*config);
   MakeDataPath();
   if (absl::Status status = Listen(); !status.ok()) return status;
@@ -243,7 +243,8 @@ absl::Status NodeImpl::MakeCoordinator() {
                             .tls = !options_.etcd_ca.empty() || !options_.etcd_cert.empty(),
                             .ca_file = options_.etcd_ca,
                             .certificate_file = options_.etcd_cert,
-                            .key_file = options_.etcd_key};
+                            .key_file = options_.etcd_key,
+                            .queue = queue_};
   if (!options_.etcd_password_file.empty()) {
     absl::StatusOr<std::string> password = FirstLineOf(options_.etcd_password_file);
     if (!password.ok()) return password.status();

@@ -1,8 +1,10 @@
 #include "server/cluster/etcd_coordinator.h"
 
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "rpc/completion_queue.h"
 #include "server/cluster/etcd_client.h"
 #include "server/cluster/etcd_watch.h"
 
@@ -20,7 +22,11 @@ KeyValue FromEtcd(const mvccpb::KeyValue& kv) {
 class EtcdCoordinator final : public Coordinator {
  public:
   EtcdCoordinator(const EtcdOptions& options, std::unique_ptr<EtcdClient> client)
-      : options_(options), client_(std::move(client)) {}
+      : options_(options), client_(std::move(client)) {
+    if (options.queue != nullptr) return;
+    own_poller_ = std::make_unique<rpc::Poller>("etcd");
+    own_poller_->Start();
+  }
 
   absl::StatusOr<Lookup> Get(std::string_view key) override {
     etcdserverpb::RangeRequest request;
@@ -123,7 +129,9 @@ class EtcdCoordinator final : public Coordinator {
 
   std::unique_ptr<Watch> WatchPrefix(std::string_view prefix, int64_t from_revision,
                                      WatchCallback callback) override {
-    return MakeEtcdWatch(this, client_.get(), std::string(prefix), from_revision,
+    grpc::CompletionQueue* const queue =
+        own_poller_ != nullptr ? own_poller_->queue() : options_.queue;
+    return MakeEtcdWatch(this, client_.get(), queue, std::string(prefix), from_revision,
                          options_.retry_after, std::move(callback));
   }
 
@@ -146,6 +154,7 @@ class EtcdCoordinator final : public Coordinator {
 
   const EtcdOptions options_;
   const std::unique_ptr<EtcdClient> client_;
+  std::unique_ptr<rpc::Poller> own_poller_;
 };
 
 }  // namespace

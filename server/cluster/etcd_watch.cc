@@ -1,23 +1,45 @@
 #include "server/cluster/etcd_watch.h"
 
-#include <grpcpp/completion_queue.h>
-
-#include <chrono>
+#include <optional>
 #include <thread>
 #include <utility>
+
+#include "rpc/completion_queue.h"
 
 namespace atoll::cluster {
 namespace {
 
-// A map is seen so much later at most.
-constexpr absl::Duration kLook = absl::Milliseconds(20);
+// The end of one operation at a time of a stream, told by whoever serves its queue.
+class Event final : public rpc::Tag {
+ public:
+  void Proceed(bool ok) override {
+    base::MutexLock lock(mu_);
+    told_ = ok;
+    changed_.SignalAll();
+  }
+  // gRPC's word on it.
+  bool Await() {
+    base::MutexLock lock(mu_);
+    while (!told_) changed_.Wait(mu_);
+    const bool ok = *told_;
+    told_.reset();
+    return ok;
+  }
+
+ private:
+  base::Mutex mu_;
+  base::CondVar changed_;
+  std::optional<bool> told_ ABSL_GUARDED_BY(mu_);
+};
 
 class EtcdWatch final : public Watch {
  public:
-  EtcdWatch(Coordinator* coordinator, EtcdClient* client, std::string prefix, int64_t from_revision,
-            absl::Duration retry_after, Coordinator::WatchCallback callback)
+  EtcdWatch(Coordinator* coordinator, EtcdClient* client, grpc::CompletionQueue* queue,
+            std::string prefix, int64_t from_revision, absl::Duration retry_after,
+            Coordinator::WatchCallback callback)
       : coordinator_(coordinator),
         client_(client),
+        queue_(queue),
         prefix_(std::move(prefix)),
         retry_after_(retry_after),
         callback_(std::move(callback)),
@@ -66,7 +88,6 @@ class EtcdWatch final : public Watch {
   void Follow() {
     EtcdEndpoint& endpoint = client_->endpoint();
     if (!client_->Connect(endpoint).ok()) return;
-    grpc::CompletionQueue queue;
     grpc::ClientContext context;
     // A member of etcd that has lost its leader breaks the stream, instead of being silent.
     context.AddMetadata("hasleader", "true");
@@ -82,42 +103,29 @@ class EtcdWatch final : public Watch {
     create->set_range_end(EndOfPrefix(prefix_));
     create->set_start_revision(next_);
     etcdserverpb::WatchResponse response;
-    // One operation at a time: the queue's next event is its end.
-    const auto stream = endpoint.watch->AsyncWatch(&context, &queue, nullptr);
-    bool open = Await(queue);
+    // On the queue of those who wait for the network anyway: a thread that read the stream itself
+    // would take its turns at waiting for all sockets of the node, and hand what came to the
+    // threads it is for (rpc::Network), which took a sixth of a busy node's time.
+    const auto stream = endpoint.watch->PrepareAsyncWatch(&context, queue_);
+    stream->StartCall(event_.Arm());
+    bool open = event_.Await();
     if (open) {
-      stream->Write(request, nullptr);
-      open = Await(queue);
+      stream->Write(request, event_.Arm());
+      open = event_.Await();
     }
     while (open) {
-      stream->Read(&response, nullptr);
-      open = Await(queue) && Handle(response);
+      stream->Read(&response, event_.Arm());
+      open = event_.Await() && Handle(response);
     }
     context.TryCancel();
     grpc::Status status;
-    stream->Finish(&status, nullptr);
-    Await(queue);
-    queue.Shutdown();
-    Await(queue);  // nothing is under way: told of the end
+    stream->Finish(&status, event_.Arm());
+    event_.Await();
     {
       base::MutexLock lock(mu_);
       context_ = nullptr;
     }
     client_->OnFailure(endpoint, status);
-  }
-
-  // Until something has come. The queue is only looked at: a thread that slept in it would take its
-  // turns at waiting for all sockets of the node, and hand what came to the threads it is for
-  // (rpc::Network), which took a sixth of a busy node's time.
-  bool Await(grpc::CompletionQueue& queue) ABSL_LOCKS_EXCLUDED(mu_) {
-    void* tag = nullptr;
-    bool ok = false;
-    while (queue.AsyncNext(&tag, &ok, std::chrono::system_clock::now()) ==
-           grpc::CompletionQueue::TIMEOUT) {
-      base::MutexLock lock(mu_);
-      changed_.WaitFor(mu_, kLook);
-    }
-    return ok;
   }
 
   // False if the stream is of no use any more.
@@ -160,10 +168,12 @@ class EtcdWatch final : public Watch {
 
   Coordinator* const coordinator_;
   EtcdClient* const client_;
+  grpc::CompletionQueue* const queue_;
   const std::string prefix_;
   const absl::Duration retry_after_;
   const Coordinator::WatchCallback callback_;
   // Of the thread only.
+  Event event_;
   int64_t next_;  // first revision not told yet; 0: a snapshot is due
   bool snapshot_failed_ = false;
   uint64_t etcd_cluster_ = 0;
@@ -178,10 +188,10 @@ class EtcdWatch final : public Watch {
 }  // namespace
 
 std::unique_ptr<Watch> MakeEtcdWatch(Coordinator* coordinator, EtcdClient* client,
-                                     std::string prefix, int64_t from_revision,
-                                     absl::Duration retry_after,
+                                     grpc::CompletionQueue* queue, std::string prefix,
+                                     int64_t from_revision, absl::Duration retry_after,
                                      Coordinator::WatchCallback callback) {
-  return std::make_unique<EtcdWatch>(coordinator, client, std::move(prefix), from_revision,
+  return std::make_unique<EtcdWatch>(coordinator, client, queue, std::move(prefix), from_revision,
                                      retry_after, std::move(callback));
 }
 

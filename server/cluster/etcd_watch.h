@@ -1,4 +1,5 @@
-// One watch in etcd: a thread that reads the stream and takes it up again. Internal to cluster/.
+// One watch in etcd: a thread that hands on what the stream brings and takes it up again. Internal
+// to cluster/.
 #pragma once
 
 #include <memory>
@@ -8,10 +9,10 @@
 
 namespace atoll::cluster {
 
-// `coordinator` (for snapshots) and `client` outlive the watch.
+// `coordinator` (for snapshots), `client` and `queue`, which is served, outlive the watch.
 std::unique_ptr<Watch> MakeEtcdWatch(Coordinator* coordinator, EtcdClient* client,
-                                     std::string prefix, int64_t from_revision,
-                                     absl::Duration retry_after,
+                                     grpc::CompletionQueue* queue, std::string prefix,
+                                     int64_t from_revision, absl::Duration retry_after,
                                      Coordinator::WatchCallback callback);
 
 }  // namespace atoll::cluster
