@@ -177,8 +177,10 @@ TEST(Codec, AgreesWithTheGeneratedParserOnMutatedMessages) {
         case 1:
           bytes.insert(make.Below(bytes.size()), make.Bytes(3));
           break;
-        default:
-          bytes[make.Below(std::min<size_t>(bytes.size(), 12))] ^= static_cast<char>(make.Below(8));
+        default: {
+          char& byte = bytes[make.Below(std::min<size_t>(bytes.size(), 12))];
+          byte = static_cast<char>(byte ^ static_cast<char>(make.Below(8)));
+        }
       }
     }
     ASSERT_EQ("", CompareWithGenerated(bytes, RandomCuts(make, bytes.size()))) << round;

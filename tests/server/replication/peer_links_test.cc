@@ -210,7 +210,7 @@ TEST(PeerLinks, SeveralWhoHoldLeaveNothingBehind) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_TRUE(b.inbox.WaitForMessages(4 * 2 * kRounds));
+  EXPECT_TRUE(b.inbox.WaitForMessages(size_t{8} * kRounds));
 }
 
 TEST(PeerLinks, TheLargestRecordPasses) {

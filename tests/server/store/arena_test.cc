@@ -67,7 +67,7 @@ TEST(Arena, ReturnedSegmentsArePreparedAgain) {
     all.push_back(id);
   }
   for (const SegmentId id : all) arena->Free(id);
-  arena->Charge(kMemory - arena->segment_bytes());
+  arena->Charge(static_cast<int64_t>(kMemory - arena->segment_bytes()));
   while (arena->ReturnSurplus()) {
   }
   arena->Charge(-static_cast<int64_t>(kMemory - arena->segment_bytes()));
