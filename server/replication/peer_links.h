@@ -43,8 +43,8 @@ struct PeerLinksOptions {
   // Of a listener in the members' descriptors.
   std::string listener = "peer";
   std::shared_ptr<grpc::ChannelCredentials> credentials;  // nullptr: insecure
-  // That of the threads which serve the peers' calls, so that one thread takes records in, writes
-  // acknowledgements, and takes those of others.
+  // Not nullptr. That of the threads which serve the peers' calls, so that one thread takes records
+  // in, writes acknowledgements, and takes those of others.
   grpc::CompletionQueue* queue = nullptr;
   // Queued for one node, above what is being written.
   uint64_t max_queue_bytes = uint64_t{160} << 20;
