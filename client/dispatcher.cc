@@ -61,7 +61,7 @@ LinkPtr Dispatcher::OwnersLink(base::PartitionId partition) {
   // Before the look at the table, so that a change meanwhile is found by the next call.
   const uint64_t version = routes_->version();
   {
-    base::SmallMutexLock lock(ways_mu_);
+    base::BriefLockHold lock(ways_mu_);
     const Way& way = ways_[partition.value()];
     if (way.link != nullptr && way.version == version && way.link->untroubled()) return way.link;
   }
@@ -69,7 +69,7 @@ LinkPtr Dispatcher::OwnersLink(base::PartitionId partition) {
   if (owner.empty()) return nullptr;
   LinkPtr link = nodes_->LinkIfAllowed(owner);
   LinkPtr before;  // Let go of without the lock.
-  base::SmallMutexLock lock(ways_mu_);
+  base::BriefLockHold lock(ways_mu_);
   before = std::exchange(ways_[partition.value()].link, link);
   ways_[partition.value()].version = version;
   if (seen_version_.load(std::memory_order_relaxed) < version) {
@@ -90,7 +90,7 @@ void Dispatcher::WaysOf(absl::Span<const base::PartitionId> partitions, const No
   const uint64_t version = routes_->version();
   bool all = true;
   {
-    base::SmallMutexLock lock(ways_mu_);
+    base::BriefLockHold lock(ways_mu_);
     for (size_t i = 0; i < partitions.size(); ++i) {
       const Way& way = ways_[partitions[i].value()];
       ways[i] = way.version == version ? way.link.get() : nullptr;
@@ -105,7 +105,7 @@ void Dispatcher::WaysOf(absl::Span<const base::PartitionId> partitions, const No
 
 void Dispatcher::ForgetWays() {
   std::vector<Way> before(kPartitions);
-  base::SmallMutexLock lock(ways_mu_);
+  base::BriefLockHold lock(ways_mu_);
   ways_.swap(before);
 }
 

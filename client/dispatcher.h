@@ -17,8 +17,8 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/types/span.h"
+#include "base/brief_lock.h"
 #include "base/mutex.h"
-#include "base/small_mutex.h"
 #include "client/call.h"
 #include "client/include/atoll/options.h"
 #include "client/nodes.h"
@@ -107,7 +107,7 @@ class Dispatcher {
   // Release and acquire: who sees it set sees what Close did before.
   std::atomic<bool> closed_{false};
 
-  base::SmallMutex ways_mu_;
+  base::BriefLock ways_mu_;
   // By partition.
   std::vector<Way> ways_ ABSL_GUARDED_BY(ways_mu_);
   // The same to compare with, for who holds a link: as of a version of the route table, of which

@@ -7,7 +7,7 @@ namespace atoll::client {
 uint64_t Flights::landed() const {
   uint64_t sum = 0;
   for (Shard& shard : *shards_) {
-    BriefLockHold lock(shard.mu);
+    base::BriefLockHold lock(shard.mu);
     sum += shard.landed;
   }
   return sum;
@@ -30,7 +30,7 @@ FlightList Flights::Expire(absl::Duration now, absl::Duration* next) {
   FlightList expired;
   *next = absl::InfiniteDuration();
   for (Shard& shard : *shards_) {
-    BriefLockHold lock(shard.mu);
+    base::BriefLockHold lock(shard.mu);
     for (FlightRead* leader : shard.buckets) {
       for (; leader != nullptr; leader = leader->next_) {
         TakeExpired(leader->aboard_, now, expired.list_, next);

@@ -22,7 +22,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
-#include "client/brief_lock.h"
+#include "base/brief_lock.h"
 
 namespace atoll::client {
 
@@ -103,7 +103,7 @@ class Flights {
   template <typename MakeNext>
   FlightList Land(FlightRead* leader, MakeNext make_next) {
     Shard& shard = ShardOf(leader->flight_key.hash);
-    BriefLockHold lock(shard.mu);
+    base::BriefLockHold lock(shard.mu);
     RemoveLocked(shard, leader);
     if (leader->counts) ++shard.landed;
     FlightList landed;
@@ -128,7 +128,7 @@ class Flights {
   static constexpr size_t kShards = 16;
   static constexpr size_t kBuckets = 1024;
   struct alignas(64) Shard {
-    BriefLock mu;
+    base::BriefLock mu;
     // Counted on the way, since the lock is held.
     uint64_t landed ABSL_GUARDED_BY(mu) = 0;
     std::array<FlightRead*, kBuckets> buckets ABSL_GUARDED_BY(mu) = {};
@@ -171,7 +171,7 @@ inline void Flights::RemoveLocked(Shard& shard, FlightRead* leader) {
 inline bool Flights::Board(FlightRead* read) {
   const FlightRead::Key& key = read->flight_key;
   Shard& shard = ShardOf(key.hash);
-  BriefLockHold lock(shard.mu);
+  base::BriefLockHold lock(shard.mu);
   for (FlightRead* at = shard.buckets[BucketOf(key.hash)]; at != nullptr; at = at->next_) {
     if (!(at->flight_key == key)) continue;
     const bool joins = key.bounded || !at->in_air_.load(std::memory_order_seq_cst);

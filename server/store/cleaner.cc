@@ -306,7 +306,7 @@ Cleaner::Fate Cleaner::CleanLocked(Job& job, SegmentId segment, uint32_t offset,
   EntryRef entry(tables_.arena->At(segment) + offset);
   const uint64_t hash = tables_.namespaces.HashOf(entry);
   Partition& p = tables_.OfHash(hash);
-  base::SmallMutexLock lock(p.mu);
+  base::BriefLockHold lock(p.mu);
   *bytes = entry.bytes();
   Slot* const slot =
       p.index.Find(hash, [&](const Slot& candidate) { return candidate.At(segment, offset); });
@@ -404,7 +404,7 @@ bool Cleaner::WarmPassLocked(base::CacheSeconds now) {
     const EntryRef entry(tables_.arena->At(at.segment) + offset);
     const uint64_t hash = tables_.namespaces.HashOf(entry);
     Partition& p = tables_.OfHash(hash);
-    base::SmallMutexLock lock(p.mu);
+    base::BriefLockHold lock(p.mu);
     info.warm_upto += entry.bytes();
     const Slot* const slot =
         p.index.Find(hash, [&](const Slot& candidate) { return candidate.At(at.segment, offset); });

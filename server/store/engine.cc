@@ -28,7 +28,7 @@ Engine::Engine(std::unique_ptr<Tables> tables)
 
 void Engine::OpenPartition(base::PartitionId partition) {
   Partition& p = tables_->At(partition);
-  base::SmallMutexLock lock(p.mu);
+  base::BriefLockHold lock(p.mu);
   p.open = true;
   if (p.shard != nullptr) return;
   p.shard = &*std::min_element(
@@ -42,13 +42,13 @@ void Engine::DropPartition(base::PartitionId partition) {
   std::vector<Slot*> slots;
   // A part of it at a time: other threads' reads of it, absent from now on, do not wait for all.
   for (uint32_t tag = 0; tag < 1u << Slot::kTagBits;) {
-    base::SmallMutexLock lock(p.mu);
+    base::BriefLockHold lock(p.mu);
     p.open = false;
     slots.clear();
     tag = p.index.SlotsFrom(tag, &slots);
     for (Slot* const slot : slots) tables_->Unlink(p, slot);
   }
-  base::SmallMutexLock lock(p.mu);
+  base::BriefLockHold lock(p.mu);
   p.index.Clear();
   p.memory.reset();
   p.committed = base::Version();
@@ -59,7 +59,7 @@ void Engine::DropPartition(base::PartitionId partition) {
 void Engine::Flush(base::PartitionId partition, base::NamespaceId ns, base::Version version) {
   Partition& p = tables_->At(partition);
   {
-    base::SmallMutexLock lock(p.mu);
+    base::BriefLockHold lock(p.mu);
     if (!p.open) return;
     if (p.memory == nullptr) p.memory = std::make_unique<Partition::Memory>();
     base::Version& mark = p.memory->flushes[ns];
@@ -71,7 +71,7 @@ void Engine::Flush(base::PartitionId partition, base::NamespaceId ns, base::Vers
 
 std::vector<FlushMark> Engine::Flushes(base::PartitionId partition) {
   Partition& p = tables_->At(partition);
-  base::SmallMutexLock lock(p.mu);
+  base::BriefLockHold lock(p.mu);
   std::vector<FlushMark> marks;
   if (p.memory == nullptr) return marks;
   for (const auto& [ns, version] : p.memory->flushes) marks.push_back({ns, version});
@@ -89,7 +89,7 @@ bool Engine::SweepFlushed() {
   {
     Partition& p = tables_->At(sweep.partition);
     std::vector<Slot*> slots;
-    base::SmallMutexLock lock(p.mu);
+    base::BriefLockHold lock(p.mu);
     sweep.tag = p.index.SlotsFrom(sweep.tag, &slots);
     for (Slot* const slot : slots) {
       const EntryRef entry = tables_->EntryAt(*slot);
@@ -103,14 +103,14 @@ bool Engine::SweepFlushed() {
 
 void Engine::SetCommitted(base::PartitionId partition, base::Version committed) {
   Partition& p = tables_->At(partition);
-  base::SmallMutexLock lock(p.mu);
+  base::BriefLockHold lock(p.mu);
   p.committed = std::max(p.committed, committed);
   tables_->ForgetCommitted(p);
 }
 
 void Engine::RetainTombstones(base::PartitionId partition, bool retain) {
   Partition& p = tables_->At(partition);
-  base::SmallMutexLock lock(p.mu);
+  base::BriefLockHold lock(p.mu);
   p.retain_tombstones = retain;
   tables_->ForgetCommitted(p);
 }

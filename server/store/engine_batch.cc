@@ -225,12 +225,12 @@ void Engine::Prefetch(absl::Span<const Key> keys) {
   for (const Key& key : keys) PrefetchLines(&tables_->OfHash(key.hash), 1);
   for (const Key& key : keys) {
     Partition& p = tables_->OfHash(key.hash);
-    base::SmallMutexLock lock(p.mu);
+    base::BriefLockHold lock(p.mu);
     if (const Index::Spot spot = p.index.SpotOf(key.hash)) PrefetchSpot(spot);
   }
   for (const Key& key : keys) {
     Partition& p = tables_->OfHash(key.hash);
-    base::SmallMutexLock lock(p.mu);
+    base::BriefLockHold lock(p.mu);
     const Slot* const slot = p.index.Find(key.hash, kAnySlot);
     if (slot != nullptr) PrefetchLines(tables_->arena->At(slot->segment()) + slot->offset(), 3);
   }

@@ -96,7 +96,7 @@ template <typename Place>
 void Engine::FindOne(const Key& key, const FindOptions& options, base::CacheSeconds now,
                      const Place& place, Found* found) {
   Partition& p = tables_->OfHash(key.hash);
-  base::SmallMutexLock lock(p.mu);
+  base::BriefLockHold lock(p.mu);
   Slot* slot = p.index.Find(key.hash, [](const Slot&) { return true; });
   if (slot != nullptr) {
     if (ReadPlain(p, *slot, tables_->EntryAt(*slot), key, options, now, place, found)) return;

@@ -90,7 +90,7 @@ ScanChunk Engine::Scan(base::PartitionId partition, uint64_t cursor, const ScanO
   uint32_t next = Slot::TagOf(cursor);
   uint64_t bytes = 0;
   for (uint32_t part = 0; part < kScannedParts; ++part) {
-    base::SmallMutexLock lock(p.mu);
+    base::BriefLockHold lock(p.mu);
     const bool more = ScanPart(p, options, now, &next, &chunk, &bytes);
     chunk.done = next == 1u << Slot::kTagBits;
     if (chunk.done || !more) break;
@@ -102,7 +102,7 @@ ScanChunk Engine::Scan(base::PartitionId partition, uint64_t cursor, const ScanO
 StoreStats Engine::Stats() const {
   StoreStats stats;
   for (const Partition& p : tables_->partitions) {
-    base::SmallMutexLock lock(p.mu);
+    base::BriefLockHold lock(p.mu);
     stats.items += p.index.size();
     stats.live_bytes += p.live_bytes;
     stats.index_bytes += static_cast<uint64_t>(p.charged_bytes + p.index.pool_bytes());
@@ -126,7 +126,7 @@ StoreStats Engine::Stats() const {
 
 uint64_t Engine::ItemsIn(base::PartitionId partition) const {
   const Partition& p = tables_->At(partition);
-  base::SmallMutexLock lock(p.mu);
+  base::BriefLockHold lock(p.mu);
   return p.index.size();
 }
 

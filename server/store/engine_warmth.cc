@@ -9,7 +9,7 @@ namespace atoll::store {
 
 void Engine::NoteWarmed(base::PartitionId partition, bool note) {
   Partition& p = tables_->At(partition);
-  base::SmallMutexLock lock(p.mu);
+  base::BriefLockHold lock(p.mu);
   p.note_warmed = note;
 }
 
@@ -23,7 +23,7 @@ void Engine::TakeWarmed(size_t most, std::vector<Warmed>* out) {
       const uint64_t id = at % kWords * 64 + static_cast<uint64_t>(std::countr_zero(left));
       Partition& p = tables_->partitions[id];
       if (out->capacity() == 0) out->reserve(most + kMaxWarmed);  // not to grow under the lock
-      base::SmallMutexLock lock(p.mu);
+      base::BriefLockHold lock(p.mu);
       word.fetch_and(~(left & -left), std::memory_order_relaxed);
       if (p.memory == nullptr) continue;
       out->insert(out->end(), p.memory->warmed.begin(), p.memory->warmed.end());
@@ -43,7 +43,7 @@ size_t Engine::MarkWarm(absl::Span<const Warmed> warmed) {
     Prefetch(absl::MakeConstSpan(keys).first(some.size()));
     for (const auto& [hash, version] : some) {
       Partition& p = tables_->OfHash(hash);
-      base::SmallMutexLock lock(p.mu);
+      base::BriefLockHold lock(p.mu);
       Slot* const slot = p.index.Find(hash, [&, hash = hash](const Slot& candidate) {
         return tables_->namespaces.HashOf(tables_->EntryAt(candidate)) == hash;
       });

@@ -72,7 +72,7 @@ bool Engine::Append(Partition& p, Slot* slot, const NewEntry& entry, uint8_t opt
 
 Engine::Attempt Engine::TryPut(const NewEntry& entry, base::CacheSeconds now) {
   Partition& p = tables_->OfHash(entry.key.hash);
-  base::SmallMutexLock lock(p.mu);
+  base::BriefLockHold lock(p.mu);
   if (!p.open) return Attempt::kRefused;
   Slot* const slot = tables_->FindSlot(p, entry.key);
   if (IsStale(p, entry.key, slot, entry.meta.version)) return Attempt::kStale;
@@ -85,7 +85,7 @@ Engine::Attempt Engine::TryPut(const NewEntry& entry, base::CacheSeconds now) {
 
 WriteResult Engine::GiveUp(const Key& key, base::Version version) {
   Partition& p = tables_->OfHash(key.hash);
-  base::SmallMutexLock lock(p.mu);
+  base::BriefLockHold lock(p.mu);
   if (!p.open) return WriteResult::kNoRoom;
   Slot* const slot = tables_->FindSlot(p, key);
   if (IsStale(p, key, slot, version)) return WriteResult::kStale;
@@ -128,7 +128,7 @@ WriteResult Engine::Put(const Key& key, const EntryMeta& meta,
 
 WriteResult Engine::Erase(const Key& key, base::Version version) {
   Partition& p = tables_->OfHash(key.hash);
-  base::SmallMutexLock lock(p.mu);
+  base::BriefLockHold lock(p.mu);
   if (!p.open) return WriteResult::kNoRoom;
   Slot* const slot = tables_->FindSlot(p, key);
   if (IsStale(p, key, slot, version)) return WriteResult::kStale;
@@ -140,7 +140,7 @@ WriteResult Engine::Erase(const Key& key, base::Version version) {
 
 Engine::Attempt Engine::TryTouch(const Key& key, const EntryMeta& meta, base::CacheSeconds now) {
   Partition& p = tables_->OfHash(key.hash);
-  base::SmallMutexLock lock(p.mu);
+  base::BriefLockHold lock(p.mu);
   if (!p.open) return Attempt::kRefused;
   Slot* const slot = tables_->FindSlot(p, key);
   if (IsStale(p, key, slot, meta.version)) return Attempt::kStale;

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "base/brief_lock.h"
 #include "base/ids.h"
-#include "base/small_mutex.h"
 #include "server/store/index.h"
 #include "server/store/store.h"
 #include "server/store/tombstones.h"
@@ -27,7 +27,7 @@ struct alignas(64) Partition {
   };
 
   // All that a look-up which finds its key touches is one line.
-  mutable base::SmallMutex mu;
+  mutable base::BriefLock mu;
   bool open ABSL_GUARDED_BY(mu) = false;
   bool retain_tombstones ABSL_GUARDED_BY(mu) = false;
   bool note_warmed ABSL_GUARDED_BY(mu) = false;

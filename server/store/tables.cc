@@ -41,7 +41,7 @@ Tables::Tables(const StoreOptions& store_options, std::shared_ptr<Arena> mapped,
     shards[i].Init(static_cast<uint16_t>(i), arena.get(), &segments);
   }
   for (Partition& p : partitions) {
-    base::SmallMutexLock lock(p.mu);
+    base::BriefLockHold lock(p.mu);
     p.index.SetPool(&extents);
   }
   // The tables themselves, with what the arena and the pools of pages and extents keep of each
@@ -54,7 +54,7 @@ Tables::Tables(const StoreOptions& store_options, std::shared_ptr<Arena> mapped,
 Tables::~Tables() {
   // Large values belong to their entries; readers may keep some of them alive.
   for (Partition& p : partitions) {
-    base::SmallMutexLock lock(p.mu);
+    base::BriefLockHold lock(p.mu);
     std::vector<Slot*> slots;
     for (uint32_t tag = 0; tag < 1u << Slot::kTagBits;) {
       slots.clear();
