@@ -12,6 +12,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "base/hash.h"
+#include "base/strings.h"
 #include "bench/nanos.h"
 #include "server/store/store.h"
 
@@ -70,40 +71,41 @@ Store& Filled() {
   return *store;
 }
 
+using StringMap = absl::flat_hash_map<std::string, std::string>;
 struct MapShard {
   std::mutex mu;
-  absl::flat_hash_map<std::string, std::string> map;
+  StringMap map;
 };
 using Map = std::array<MapShard, 1024>;
+
+size_t HashOf(std::string_view key) { return StringMap::hasher()(base::AsAbsl(key)); }
+MapShard& ShardOf(Map& map, size_t hash) { return map[hash >> 54]; }
 
 Map& FilledMap() {
   static Map* const map = [] {
     auto* filled = new Map;
     for (const std::string& key : Keys()) {
-      (*filled)[base::HashKey("default", key) >> 54].map.emplace(key, std::string(100, 'v'));
+      ShardOf(*filled, HashOf(key)).map.emplace(key, std::string(100, 'v'));
     }
     return filled;
   }();
   return *map;
 }
 
-// Times look-ups of batches, in CPU time of the thread, and not what it takes to draw the keys:
-// they lie in a message that was just read, hashes and all.
+// Times look-ups of batches, in CPU time of the thread, hashing among it, and not what it takes to
+// draw the keys: they lie in a message that was just read.
+using Bytes = std::vector<std::string>;
 template <typename FindAll>
 void FindBatches(benchmark::State& state, FindAll find_all) {
   std::mt19937_64 random(static_cast<uint64_t>(state.thread_index()));
   ReadBuffer buffer;
   std::vector<std::string> bytes(kBatch);
-  std::vector<Key> keys(kBatch);
   std::vector<Found> found(kBatch);
   for (auto _ : state) {
-    for (size_t i = 0; i < kBatch; ++i) {
-      bytes[i] = Keys()[random() % kItems];
-      keys[i] = Make(bytes[i]);
-    }
+    for (std::string& key : bytes) key = Keys()[random() % kItems];
     buffer.Reset();
     const int64_t begin = bench::ThreadNanos();
-    find_all(keys, buffer, absl::MakeSpan(found));
+    find_all(bytes, buffer, absl::MakeSpan(found));
     state.SetIterationTime(static_cast<double>(bench::ThreadNanos() - begin) * 1e-9);
     benchmark::DoNotOptimize(found.data());
   }
@@ -112,7 +114,9 @@ void FindBatches(benchmark::State& state, FindAll find_all) {
 
 void BM_StoreFindBatch(benchmark::State& state) {
   Store& store = Filled();
-  FindBatches(state, [&](absl::Span<const Key> keys, ReadBuffer& buffer, absl::Span<Found> found) {
+  std::vector<Key> keys(kBatch);
+  FindBatches(state, [&](const Bytes& bytes, ReadBuffer& buffer, absl::Span<Found> found) {
+    for (size_t i = 0; i < kBatch; ++i) keys[i] = Make(bytes[i]);
     store.FindBatch(keys, {}, buffer, found);
   });
 }
@@ -120,11 +124,12 @@ BENCHMARK(BM_StoreFindBatch)->UseManualTime();
 
 void BM_FlatHashMapFindBatch(benchmark::State& state) {
   Map& map = FilledMap();
-  FindBatches(state, [&](absl::Span<const Key> keys, ReadBuffer& buffer, absl::Span<Found> found) {
+  FindBatches(state, [&](const Bytes& keys, ReadBuffer& buffer, absl::Span<Found> found) {
     for (size_t i = 0; i < keys.size(); ++i) {
-      MapShard& shard = map[keys[i].hash >> 54];
+      const size_t hash = HashOf(keys[i]);
+      MapShard& shard = ShardOf(map, hash);
       const std::lock_guard<std::mutex> lock(shard.mu);
-      const auto it = shard.map.find(absl::string_view(keys[i].key.data(), keys[i].key.size()));
+      const auto it = shard.map.find(base::AsAbsl(keys[i]), hash);
       if (it != shard.map.end()) found[i].value = Value(buffer.Copy(it->second));
     }
   });
