@@ -196,6 +196,9 @@ NodeStats ToNodeStats(const v1::GetStatsResponse& message) {
   stats.map_version = message.map_version();
   stats.coordinator_up = message.coordinator_up();
   stats.rss_anonymous_bytes = message.rss_anonymous_bytes();
+  stats.rpc_budget_bytes = message.rpc_budget_bytes();
+  stats.rocksdb_budget_bytes = message.rocksdb_budget_bytes();
+  stats.rest_budget_bytes = message.rest_budget_bytes();
   return stats;
 }
 

@@ -93,8 +93,7 @@ int Run(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
 
   base::LogInfo(absl::StrCat(base::VersionLine("atolld"), ", node ", options.node_name,
-                             ": the process may take ", options.ProcessBudgetBytes() >> 20,
-                             " MiB, the cache ", options.memory_bytes >> 20, " MiB of it"));
+                             ": the process may take ", options.Budgets().Text()));
   absl::StatusOr<std::unique_ptr<Node>> node = Node::Start(options, stop.came());
   if (!node.ok()) return absl::IsCancelled(node.status()) ? 0 : Fail(1, node.status());
   for (const Node::Address& address : (*node)->addresses()) {

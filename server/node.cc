@@ -494,12 +494,14 @@ admin::NodeFigures NodeImpl::Figures() const {
     figures.disk_written = warm.written;
     figures.disk_given_up = warm.given_up;
     figures.disk_failing = warm.failing;
-    figures.rocksdb_budget_bytes = options_.rocksdb_memory_bytes;
   }
   figures.map_version = membership_->map()->version;
   figures.coordinator_up = membership_->coordinator_up();
   figures.controller = membership_->is_controller();
-  figures.rpc_budget_bytes = options_.rpc_memory_bytes;
+  const MemoryBudgets budgets = options_.Budgets();
+  figures.rpc_budget_bytes = budgets.rpc;
+  figures.rocksdb_budget_bytes = budgets.rocksdb;
+  figures.rest_budget_bytes = budgets.rest;
   figures.rss_anonymous_bytes = admin::AnonymousBytesOfThisProcess();
   return figures;
 }

@@ -19,8 +19,8 @@ namespace {
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 constexpr uint64_t kMinMemoryBytes = 64 * kMiB;
 constexpr uint64_t kDefaultMemoryBytes = 1024 * kMiB;
-// Code, stacks, RocksDB's and gRPC's own needs beside their budgets.
-constexpr uint64_t kProcessOverheadBytes = 64 * kMiB;
+constexpr uint64_t kMaxBudgetBytes = uint64_t{1} << 40;
+constexpr uint64_t kRestBytes = 64 * kMiB;
 
 std::string HostName() {
   std::array<char, 256> name{};
@@ -79,17 +79,25 @@ void NodeOptions::FillDefaults() {
       memory_bytes = std::clamp(limit / 2, kMinMemoryBytes, kDefaultMemoryBytes);
     }
   }
-  if (rpc_memory_bytes == 0) rpc_memory_bytes = std::max(64 * kMiB, memory_bytes / 8);
-  if (rocksdb_memory_bytes == 0) rocksdb_memory_bytes = std::max(64 * kMiB, memory_bytes / 8);
+  const uint64_t budget = std::clamp(memory_bytes / 8, 64 * kMiB, kMaxBudgetBytes);
+  if (rpc_memory_bytes == 0) rpc_memory_bytes = budget;
+  if (rocksdb_memory_bytes == 0) rocksdb_memory_bytes = budget;
   if (io_threads == 0) {
     io_threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   }
   if (etcd.empty()) replication_factor = 1;
 }
 
-uint64_t NodeOptions::ProcessBudgetBytes() const {
-  return memory_bytes + rpc_memory_bytes + (data_dir.empty() ? 0 : rocksdb_memory_bytes) +
-         kProcessOverheadBytes;
+std::string MemoryBudgets::Text() const {
+  return absl::StrCat(total() / kMiB, " MiB: cache ", cache / kMiB, ", RPC ", rpc / kMiB,
+                      ", RocksDB ", rocksdb / kMiB, ", the rest ", rest / kMiB);
+}
+
+MemoryBudgets NodeOptions::Budgets() const {
+  return {.cache = memory_bytes,
+          .rpc = rpc_memory_bytes,
+          .rocksdb = data_dir.empty() ? 0 : rocksdb_memory_bytes,
+          .rest = kRestBytes};
 }
 
 absl::Status NodeOptions::Listeners(std::vector<ListenerOptions>& out) const {
@@ -167,9 +175,8 @@ absl::Status NodeOptions::Validate() const {
            CheckRange<uint32_t>("initial-nodes", initial_nodes, 1, 1000),
            CheckRange<int>("io-threads", io_threads, 1, 256),
            CheckRange<uint32_t>("max-operations", max_operations, 64, 1u << 24),
-           CheckRange<uint64_t>("rpc-memory", rpc_memory_bytes, 16 * kMiB, uint64_t{1} << 40),
-           CheckRange<uint64_t>("rocksdb-memory", rocksdb_memory_bytes, 16 * kMiB,
-                                uint64_t{1} << 40),
+           CheckRange<uint64_t>("rpc-memory", rpc_memory_bytes, 16 * kMiB, kMaxBudgetBytes),
+           CheckRange<uint64_t>("rocksdb-memory", rocksdb_memory_bytes, 16 * kMiB, kMaxBudgetBytes),
        }) {
     if (!status.ok()) return status;
   }

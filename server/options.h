@@ -11,6 +11,18 @@
 
 namespace atoll::server {
 
+// What the process may take, by what for; its anonymous resident memory stays within 1.03 of it.
+struct MemoryBudgets {
+  uint64_t total() const { return cache + rpc + rocksdb + rest; }
+  // `640 MiB: cache 512, RPC 64, RocksDB 0, the rest 64`.
+  std::string Text() const;
+
+  uint64_t cache = 0;    // --memory
+  uint64_t rpc = 0;      // requests and answers under way
+  uint64_t rocksdb = 0;  // 0 without a data folder
+  uint64_t rest = 0;     // code, stacks, and what RocksDB and gRPC need beside their budgets
+};
+
 // An address that the node listens on. `client` (there may be more, under other names), `peer` and
 // `admin` are always there.
 struct ListenerOptions {
@@ -90,8 +102,8 @@ struct NodeOptions {
   // Every listener, the defaults among them, in the order: client, others, peer, admin.
   // INVALID_ARGUMENT for one that cannot be read.
   absl::Status Listeners(std::vector<ListenerOptions>& out) const;
-  // What the process may take altogether (docs/operations.md).
-  uint64_t ProcessBudgetBytes() const;
+  // After FillDefaults.
+  MemoryBudgets Budgets() const;
 };
 
 }  // namespace atoll::server

@@ -61,6 +61,7 @@ struct NodeFigures {
   // What the process was granted besides `--memory`, and what it has.
   uint64_t rpc_budget_bytes = 0;
   uint64_t rocksdb_budget_bytes = 0;
+  uint64_t rest_budget_bytes = 0;
   uint64_t rss_anonymous_bytes = 0;
 };
 

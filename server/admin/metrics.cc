@@ -94,7 +94,8 @@ void AddMemory(const NodeFigures& figures, Families& out) {
   out.Group("atoll_budget_bytes", "What the process may take besides --memory", MetricType::Gauge,
             "of",
             {{"rpc", AsDouble(figures.rpc_budget_bytes)},
-             {"rocksdb", AsDouble(figures.rocksdb_budget_bytes)}});
+             {"rocksdb", AsDouble(figures.rocksdb_budget_bytes)},
+             {"rest", AsDouble(figures.rest_budget_bytes)}});
   out.Gauge("atoll_process_anonymous_bytes", "Anonymous resident memory of the process",
             AsDouble(figures.rss_anonymous_bytes));
 }

@@ -65,6 +65,9 @@ void FillFigures(const admin::NodeFigures& figures, v1::GetStatsResponse* out) {
   out->set_map_version(figures.map_version);
   out->set_coordinator_up(figures.coordinator_up);
   out->set_rss_anonymous_bytes(figures.rss_anonymous_bytes);
+  out->set_rpc_budget_bytes(figures.rpc_budget_bytes);
+  out->set_rocksdb_budget_bytes(figures.rocksdb_budget_bytes);
+  out->set_rest_budget_bytes(figures.rest_budget_bytes);
 }
 
 }  // namespace

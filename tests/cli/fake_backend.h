@@ -251,6 +251,15 @@ class FakeBackend final : public Backend {
       stats.items = uint64_t{123456} * (i + 1);
       stats.memory_used_bytes = (uint64_t{100} << 20) * (i + 1);
       stats.memory_limit_bytes = uint64_t{256} << 20;
+      stats.live_bytes = uint64_t{80} << 20;
+      stats.dead_bytes = uint64_t{7} << 20;
+      stats.pinned_bytes = uint64_t{3} << 20;
+      stats.index_bytes = uint64_t{9} << 20;
+      stats.ghost_bytes = uint64_t{1} << 20;
+      stats.rss_anonymous_bytes = uint64_t{150} << 20;
+      stats.rpc_budget_bytes = uint64_t{65} << 20;
+      stats.rocksdb_budget_bytes = uint64_t{66} << 20;
+      stats.rest_budget_bytes = uint64_t{64} << 20;
       stats.hits = i == 1 ? 0 : 900;
       stats.misses = i == 1 ? 0 : 100;
       stats.reads = i == 1 ? 0 : 1000;

@@ -44,6 +44,18 @@ TEST_F(SettingsTest, TheFlagWinsOverTheEnvironmentAndThatOverTheFile) {
   EXPECT_EQ(read->options.cluster, "filed");
 }
 
+TEST_F(SettingsTest, BudgetsFollowFromMemoryAndTheDataFolder) {
+  const auto small = Read({"--memory", "256MiB"});
+  ASSERT_TRUE(small.ok()) << small.status();
+  EXPECT_EQ(small->options.Budgets().Text(), "384 MiB: cache 256, RPC 64, RocksDB 0, the rest 64");
+  const auto large = Read({"--memory", "4GiB", "--data-dir", "x", "--rpc-memory", "100MiB"});
+  ASSERT_TRUE(large.ok()) << large.status();
+  EXPECT_EQ(large->options.Budgets().Text(),
+            "4772 MiB: cache 4096, RPC 100, RocksDB 512, the rest 64");
+  // Whoever gave one field is told of no other.
+  EXPECT_TRUE(Read({"--memory", "1000TiB"}).ok());
+}
+
 TEST_F(SettingsTest, UnknownKeysAreRefusedByName) {
   const std::string file = File("memoryy: 100MiB\n");
   EXPECT_THAT(std::string(Read({"--config", file.c_str()}).status().message()),

@@ -90,7 +90,7 @@ struct NodeStats {
   uint64_t items = 0;  ///< Entries held, as primary and as replica.
   uint64_t memory_limit_bytes = 0;
   uint64_t memory_used_bytes = 0;
-  uint64_t live_bytes = 0;
+  uint64_t live_bytes = 0;  ///< This and the next four: parts of what is used.
   uint64_t dead_bytes = 0;
   uint64_t pinned_bytes = 0;
   uint64_t index_bytes = 0;
@@ -119,7 +119,14 @@ struct NodeStats {
   uint64_t map_version = 0;
   bool coordinator_up = false;
   uint64_t rss_anonymous_bytes = 0;
+  uint64_t rpc_budget_bytes = 0;  ///< These three: what the process may take besides the limit.
+  uint64_t rocksdb_budget_bytes = 0;
+  uint64_t rest_budget_bytes = 0;
 
+  /// What the process may take altogether.
+  uint64_t process_budget_bytes() const {
+    return memory_limit_bytes + rpc_budget_bytes + rocksdb_budget_bytes + rest_budget_bytes;
+  }
   /// Hits over hits and misses; 0 where nothing was read.
   double hit_ratio() const {
     const uint64_t looked_up = hits + misses;

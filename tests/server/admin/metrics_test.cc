@@ -13,6 +13,13 @@ NodeFigures Some() {
   figures.store.items = 7;
   figures.store.hits = 3;
   figures.store.live_bytes = 4096;
+  figures.store.dead_bytes = 4097;
+  figures.store.pinned_bytes = 4098;
+  figures.store.index_bytes = 4099;
+  figures.store.ghost_bytes = 4100;
+  figures.rpc_budget_bytes = 101;
+  figures.rocksdb_budget_bytes = 102;
+  figures.rest_budget_bytes = 103;
   figures.reads = 5;
   figures.p99 = absl::Microseconds(250);
   figures.primaries = 1366;
@@ -33,7 +40,10 @@ TEST(MetricsText, TellsEachFigureUnderItsName) {
   for (const char* line :
        {"atoll_build_info{node=\"n1\",version=\"0.1.0\"} 1", "atoll_uptime_seconds 1.5",
         "atoll_items 7", "atoll_hits_total 3", "atoll_memory_bytes{part=\"live\"} 4096",
-        "atoll_operations_total{kind=\"read\"} 5",
+        "atoll_memory_bytes{part=\"dead\"} 4097", "atoll_memory_bytes{part=\"pinned\"} 4098",
+        "atoll_memory_bytes{part=\"index\"} 4099", "atoll_memory_bytes{part=\"ghost\"} 4100",
+        "atoll_budget_bytes{of=\"rpc\"} 101", "atoll_budget_bytes{of=\"rocksdb\"} 102",
+        "atoll_budget_bytes{of=\"rest\"} 103", "atoll_operations_total{kind=\"read\"} 5",
         "atoll_operation_latency_seconds{quantile=\"0.99\"} 0.00025",
         "atoll_partitions{role=\"primary\"} 1366", "atoll_coordinator_up 1"}) {
     EXPECT_TRUE(HasLine(text, line)) << "no line: " << line << "\n" << text;

@@ -47,7 +47,7 @@ class ControlServices : public testing::Test {
                 .namespaces = &namespaces_,
                 .executor = &executor_,
                 .cluster_clock = &base::Clock::Real(),
-                .figures = [] { return admin::NodeFigures{.reads = 5, .primaries = 3}; },
+                .figures = &SomeFigures,
                 .unserved = [this] { return unserved_; },
                 .listener = "client"}) {}
 
@@ -100,6 +100,19 @@ class ControlServices : public testing::Test {
     placement.isr = {base::Incarnation(11), base::Incarnation(12)};
     map.partitions.assign(base::kPartitionCount, placement);
     return std::make_shared<const ring::PlacementMap>(std::move(map));
+  }
+
+  static admin::NodeFigures SomeFigures() {
+    admin::NodeFigures figures{.reads = 5, .primaries = 3};
+    figures.store.live_bytes = 11;
+    figures.store.dead_bytes = 12;
+    figures.store.pinned_bytes = 13;
+    figures.store.index_bytes = 14;
+    figures.store.ghost_bytes = 15;
+    figures.rpc_budget_bytes = 16;
+    figures.rocksdb_budget_bytes = 17;
+    figures.rest_budget_bytes = 18;
+    return figures;
   }
 
   static void SetDeadline(grpc::ClientContext& context) {
@@ -229,6 +242,14 @@ TEST_F(ControlServices, AdminTellsFiguresNodesAndHealth) {
     EXPECT_EQ(stats.node().address(), "host1:1");
     EXPECT_EQ(stats.reads(), 5u);
     EXPECT_EQ(stats.primaries(), 3u);
+    EXPECT_EQ(stats.live_bytes(), 11u);
+    EXPECT_EQ(stats.dead_bytes(), 12u);
+    EXPECT_EQ(stats.pinned_bytes(), 13u);
+    EXPECT_EQ(stats.index_bytes(), 14u);
+    EXPECT_EQ(stats.ghost_bytes(), 15u);
+    EXPECT_EQ(stats.rpc_budget_bytes(), 16u);
+    EXPECT_EQ(stats.rocksdb_budget_bytes(), 17u);
+    EXPECT_EQ(stats.rest_budget_bytes(), 18u);
   }
   {
     grpc::ClientContext context;
