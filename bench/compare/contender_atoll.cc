@@ -1,8 +1,10 @@
 #include <cstdlib>
-#include <numeric>
+#include <functional>
 #include <optional>
 #include <utility>
+#include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "bench/client_load_target.h"
@@ -56,9 +58,10 @@ class AtollContender final : public Contender {
     const absl::StatusOr<std::unique_ptr<Client>> client = Connect();
     if (!client.ok()) return client.status();
     ClientLoadTarget target = TargetOf(**client);
-    std::vector<pid_t> pids = {0};
-    for (const PeerServer& node : nodes_) pids.push_back(node.process->pid());
-    CpuMeter cpu(std::move(pids));
+    CpuMeter cpu(std::vector<std::function<absl::Duration()>>{
+        [] { return CpuTimeOf(0); }, [this] { return OfNodes(CpuTimeOf); },
+        [this] { return OfNodes([](pid_t pid) { return CpuTimeOfThreads(pid, "client"); }); },
+        [this] { return OfNodes([](pid_t pid) { return CpuTimeOfThreads(pid, "peer"); }); }});
     LoadOptions options{.workload = load.large ? LargeValues(sizes_) : SmallValues(sizes_),
                         .outstanding = load.outstanding,
                         .async = load.async,
@@ -78,18 +81,26 @@ class AtollContender final : public Contender {
     }
     const Histogram& latency = load.reads() ? result.read_latency : result.write_latency;
     const auto keys = static_cast<double>(result.keys);
-    const absl::Duration nodes =
-        std::accumulate(cpu.taken().begin() + 1, cpu.taken().end(), absl::ZeroDuration());
+    const auto us_per_key = [&](size_t clock) {
+      return absl::ToDoubleMicroseconds(cpu.taken()[clock]) / keys;
+    };
     return Measurement{
         .keys_per_second = result.keys_per_second(),
         .p50_us = absl::ToDoubleMicroseconds(latency.Quantile(0.5)),
         .p99_us = absl::ToDoubleMicroseconds(latency.Quantile(0.99)),
-        .server_cpu_us = absl::ToDoubleMicroseconds(nodes) / keys,
-        .client_cpu_us = absl::ToDoubleMicroseconds(cpu.taken()[0]) / keys,
+        .server_cpu_us = us_per_key(1),
+        .client_cpu_us = us_per_key(0),
+        .clients_threads_us = us_per_key(2),
+        .peers_threads_us = us_per_key(3),
     };
   }
 
  private:
+  absl::Duration OfNodes(absl::FunctionRef<absl::Duration(pid_t)> of) const {
+    absl::Duration all;
+    for (const PeerServer& node : nodes_) all += of(node.process->pid());
+    return all;
+  }
   absl::StatusOr<std::unique_ptr<Client>> Connect() const {
     absl::StatusOr<std::unique_ptr<Client>> client = Client::Create(options_);
     if (!client.ok()) return client.status();

@@ -114,7 +114,7 @@ PeerLoadOptions PeerContender::LoadFor(const LoadSpec& load, const Setup& setup)
 
 absl::StatusOr<Measurement> PeerContender::Measure(const LoadSpec& load, const Setup& setup,
                                                    absl::Duration duration) {
-  CpuMeter cpu({servers_->at(setup.server_threads).process->pid(), 0});
+  CpuMeter cpu(std::vector<pid_t>{servers_->at(setup.server_threads).process->pid(), 0});
   PeerLoadOptions options = LoadFor(load, setup);
   options.warmup = duration / 5;
   options.duration = duration;

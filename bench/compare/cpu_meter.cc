@@ -1,6 +1,13 @@
 #include "bench/compare/cpu_meter.h"
 
 #include <time.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
 
 namespace atoll::bench {
 
@@ -14,14 +21,37 @@ absl::Duration CpuTimeOf(pid_t pid) {
   return absl::DurationFromTimespec(time);
 }
 
+absl::Duration CpuTimeOfThreads(pid_t pid, std::string_view prefix) {
+  absl::Duration taken;
+  std::error_code ended;  // a thread, or the process, while it is looked at
+  const std::filesystem::path threads = absl::StrCat("/proc/", pid == 0 ? getpid() : pid, "/task");
+  for (std::filesystem::directory_iterator it(threads, ended), end; !ended && it != end;
+       it.increment(ended)) {
+    std::string name;
+    int64_t nanos = 0;
+    if (std::ifstream(it->path() / "comm") >> name && name.starts_with(prefix) &&
+        std::ifstream(it->path() / "schedstat") >> nanos) {
+      taken += absl::Nanoseconds(nanos);
+    }
+  }
+  return taken;
+}
+
+CpuMeter::CpuMeter(const std::vector<pid_t>& pids) {
+  clocks_.reserve(pids.size());
+  for (const pid_t pid : pids) {
+    clocks_.emplace_back([pid] { return CpuTimeOf(pid); });
+  }
+}
+
 void CpuMeter::Begin() {
   begin_.clear();
-  for (const pid_t pid : pids_) begin_.push_back(CpuTimeOf(pid));
+  for (const auto& clock : clocks_) begin_.push_back(clock());
 }
 
 void CpuMeter::End() {
   taken_.clear();
-  for (size_t i = 0; i < pids_.size(); ++i) taken_.push_back(CpuTimeOf(pids_[i]) - begin_[i]);
+  for (size_t i = 0; i < clocks_.size(); ++i) taken_.push_back(clocks_[i]() - begin_[i]);
 }
 
 }  // namespace atoll::bench

@@ -121,7 +121,7 @@ absl::StatusOr<Measurement> RedisBenchmark::Measure(const LoadSpec& load, const 
   }
   const auto requests =
       std::max(kProbe, static_cast<uint64_t>(rate * absl::ToDoubleSeconds(duration)));
-  CpuMeter cpu({servers_->at(setup.server_threads).process->pid()});
+  CpuMeter cpu(std::vector<pid_t>{servers_->at(setup.server_threads).process->pid()});
   const absl::Duration client_before = ChildrenCpu();
   cpu.Begin();
   const absl::StatusOr<RedisBenchmarkFigures> figures = Run(load, setup, requests);
