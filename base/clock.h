@@ -14,11 +14,20 @@
 
 namespace atoll::base {
 
+// Seconds since 2020-01-01 UTC: how entries hold their expiry (32 bits last until 2156).
+inline constexpr int64_t kCacheEpochUnixSeconds = 1'577'836'800;
+using CacheSeconds = uint32_t;
+// 0 before 2020.
+CacheSeconds ToCacheSeconds(absl::Time time);
+absl::Time FromCacheSeconds(CacheSeconds seconds);
+
 class Clock {
  public:
   virtual ~Clock() = default;
   // Wall clock.
   virtual absl::Time Now() const = 0;
+  // The wall clock's seconds, which may begin some milliseconds late: a quarter of the cost.
+  virtual CacheSeconds NowSeconds() const = 0;
   // Time since some fixed point in this machine's past; CLOCK_BOOTTIME in production.
   virtual absl::Duration BootTime() const = 0;
 
@@ -31,6 +40,7 @@ class FakeClock final : public Clock {
  public:
   explicit FakeClock(absl::Time start = absl::FromUnixSeconds(1'800'000'000));
   absl::Time Now() const override;
+  CacheSeconds NowSeconds() const override;
   absl::Duration BootTime() const override;
   // Moves both clocks. `by` is not negative.
   void Advance(absl::Duration by);
@@ -41,12 +51,5 @@ class FakeClock final : public Clock {
   std::atomic<int64_t> wall_ns_;
   std::atomic<int64_t> boot_ns_{1'000'000'000};
 };
-
-// Seconds since 2020-01-01 UTC: how entries hold their expiry (32 bits last until 2156).
-inline constexpr int64_t kCacheEpochUnixSeconds = 1'577'836'800;
-using CacheSeconds = uint32_t;
-// 0 before 2020.
-CacheSeconds ToCacheSeconds(absl::Time time);
-absl::Time FromCacheSeconds(CacheSeconds seconds);
 
 }  // namespace atoll::base

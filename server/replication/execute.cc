@@ -21,6 +21,13 @@ bool AcknowledgedByPrimary(const Operation& operation) {
   return operation.ns->settings.acknowledgement() == v1::ACKNOWLEDGEMENT_PRIMARY;
 }
 
+// For what is drawn by lot: 0 where nothing is.
+double RandomFor(const Operation& operation) {
+  if (operation.ns->settings.ttl_jitter_percent() == 0) return 0;
+  static thread_local absl::InsecureBitGen random;
+  return absl::Uniform(random, 0.0, 1.0);
+}
+
 internal::v1::RememberedResult MakeRemembered(const Operation& operation,
                                               const OperationResult& result, absl::Time now) {
   internal::v1::RememberedResult remembered;
@@ -106,7 +113,7 @@ void Partition::Execute(const Operation& operation, Done done, Finish* finish) {
     Read(operation, std::move(done), finish);
   } else {
     Waiter waiter{.done = std::move(done), .result = {}, .deadline = operation.deadline};
-    const uint64_t sequence = Write(operation, &waiter, finish);
+    const uint64_t sequence = Write(operation, context_->clock->Now(), &waiter, finish);
     AnswerWhenCommitted(sequence, std::move(waiter), finish);
   }
 }
@@ -121,15 +128,15 @@ void Partition::PrefetchForWrite() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
   __builtin_prefetch(&waiters_);
 }
 
-void Partition::ExecuteWrite(const Operation& operation, absl::Duration now, size_t index,
-                             WriteSink& sink, Finish* finish) {
+void Partition::ExecuteWrite(const Operation& operation, Moment now, size_t index, WriteSink& sink,
+                             Finish* finish) {
   Waiter waiter{.done = nullptr, .result = {}, .deadline = operation.deadline};
   bool admitted = false;
   {
     base::MutexLock lock(mu_);
-    admitted = Admit(operation, now).ok();
+    admitted = Admit(operation, now.boot).ok();
     if (admitted) {
-      const uint64_t sequence = Write(operation, &waiter, finish);
+      const uint64_t sequence = Write(operation, now.wall, &waiter, finish);
       if (sequence > committed_ || !Settle(&waiter)) {
         waiter.done = sink.Later(index);
         return Wait(std::max(sequence, committed_), std::move(waiter));
@@ -188,9 +195,10 @@ void Partition::Read(const Operation& operation, Done done, Finish* finish) {
   AnswerWhenCommitted(wait ? found.meta.version.sequence() : 0, std::move(waiter), finish);
 }
 
-uint64_t Partition::Write(const Operation& operation, Waiter* waiter, Finish* finish) {
+uint64_t Partition::Write(const Operation& operation, absl::Time now, Waiter* waiter,
+                          Finish* finish) {
   if (operation.request_id.client != 0) {
-    if (const auto sequence = AnswerRetry(operation, waiter)) return *sequence;
+    if (const auto sequence = AnswerRetry(operation, now, waiter)) return *sequence;
   }
   store::ReadBuffer buffer;
   store::Found found;
@@ -206,10 +214,8 @@ uint64_t Partition::Write(const Operation& operation, Waiter* waiter, Finish* fi
       return 0;
     }
   }
-  static thread_local absl::InsecureBitGen random;
   Evaluation evaluation;
-  Evaluate(operation, found, context_->clock->Now(), absl::Uniform(random, 0.0, 1.0),
-           context_->max_value_bytes, &evaluation);
+  Evaluate(operation, found, now, RandomFor(operation), context_->max_value_bytes, &evaluation);
   evaluation.result.value = Keep(evaluation.result.value);
   const bool by_primary = AcknowledgedByPrimary(operation);
 
@@ -229,7 +235,7 @@ uint64_t Partition::Write(const Operation& operation, Waiter* waiter, Finish* fi
   internal::v1::RememberedResult remembered;
   const bool remember = operation.request_id.client != 0 && evaluation.result.status.ok();
   if (remember) {
-    remembered = MakeRemembered(operation, evaluation.result, context_->clock->Now());
+    remembered = MakeRemembered(operation, evaluation.result, now);
     requests_.Remember(remembered);
   }
   waiter->result = std::move(evaluation.result);
@@ -244,8 +250,9 @@ uint64_t Partition::Write(const Operation& operation, Waiter* waiter, Finish* fi
   return wait ? version.sequence() : 0;
 }
 
-std::optional<uint64_t> Partition::AnswerRetry(const Operation& operation, Waiter* waiter) {
-  requests_.Expire(context_->clock->Now());
+std::optional<uint64_t> Partition::AnswerRetry(const Operation& operation, absl::Time now,
+                                               Waiter* waiter) {
+  requests_.Expire(now);
   const RequestTable::Looked looked = requests_.Find(operation.request_id);
   if (looked.answer == RequestTable::Answer::kNew) return std::nullopt;
   waiter->write = true;

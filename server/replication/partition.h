@@ -38,6 +38,12 @@
 
 namespace atoll::replication {
 
+// One moment by both clocks.
+struct Moment {
+  absl::Duration boot;
+  absl::Time wall;
+};
+
 // What all partitions share.
 struct Context {
   ReplicatorOptions options;
@@ -94,9 +100,9 @@ class Partition {
   uint64_t ReadTicket() const { return serving_.load(std::memory_order_acquire); }
   bool MayAnswer(uint64_t ticket, base::Version seen) const;
   void Execute(const Operation& operation, Done done, Finish* finish);
-  // A write of a batch, at `now` or a moment later. The sink's Answer and Refuse are called when
+  // A write of a batch, at `now` or a little later. The sink's Answer and Refuse are called when
   // the mutex is free.
-  void ExecuteWrite(const Operation& operation, absl::Duration now, size_t index, WriteSink& sink,
+  void ExecuteWrite(const Operation& operation, Moment now, size_t index, WriteSink& sink,
                     Finish* finish);
   // Brings near what a read without a lock, or a write, will touch.
   void PrefetchForRead() const { __builtin_prefetch(&serving_); }
@@ -216,10 +222,10 @@ class Partition {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool ReplicaMayAnswer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Fills the waiter's answer; returns the sequence that must be committed before it is given.
-  uint64_t Write(const Operation& operation, Waiter* waiter, Finish* finish)
+  uint64_t Write(const Operation& operation, absl::Time now, Waiter* waiter, Finish* finish)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The same for a request that was seen before; nothing if it was not.
-  std::optional<uint64_t> AnswerRetry(const Operation& operation, Waiter* waiter)
+  std::optional<uint64_t> AnswerRetry(const Operation& operation, absl::Time now, Waiter* waiter)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Applies to the store; may turn the effect into an erasure for want of room.
   bool ApplyLocally(const Operation& operation, base::Version version, Evaluation* evaluation)

@@ -143,6 +143,7 @@ void Partition::AdvanceCommit(Finish* finish) {
 }
 
 void Partition::AnswerCommitted(Finish* finish) {
+  if (waiters_.empty()) return;
   // A read that finds no lease goes back among the waiters: take out what is due first.
   std::vector<Waiter> due;
   const auto end = waiters_.upper_bound(committed_);

@@ -223,7 +223,7 @@ void ReplicatorImpl::Write(absl::Span<const Operation> operations, WriteSink& si
       }
       context_.store->Prefetch(absl::MakeConstSpan(keys).first(end - from));
     }
-    const absl::Duration now = context_.clock->BootTime();
+    const Moment now{.boot = context_.clock->BootTime(), .wall = context_.clock->Now()};
     for (size_t i = from; i < end; ++i) {
       Finish finish;
       At(operations[i].key.partition()).ExecuteWrite(operations[i], now, i, sink, &finish);

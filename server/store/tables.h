@@ -37,7 +37,7 @@ class Tables {
   EntryRef EntryAt(const Slot& slot) const {
     return EntryRef(arena->At(slot.segment()) + slot.offset());
   }
-  base::CacheSeconds Now() const { return base::ToCacheSeconds(options.clock->Now()); }
+  base::CacheSeconds Now() const { return options.clock->NowSeconds(); }
 
   bool Holds(const Slot& slot, const Key& key) const {
     const EntryRef entry = EntryAt(slot);

@@ -33,6 +33,18 @@ TEST(Clock, TheRealOneNeverGoesBack) {
   EXPECT_GT(clock.Now(), absl::FromUnixSeconds(kCacheEpochUnixSeconds));
 }
 
+TEST(Clock, SecondsOfTheWallClockMayBeginLateButNotEarly) {
+  FakeClock fake(absl::FromUnixSeconds(kCacheEpochUnixSeconds + 9));
+  EXPECT_EQ(fake.NowSeconds(), 9u);
+  const Clock& clock = Clock::Real();
+  for (int i = 0; i < 1000; ++i) {
+    const CacheSeconds before = ToCacheSeconds(clock.Now());
+    const CacheSeconds seconds = clock.NowSeconds();
+    EXPECT_GE(seconds + 1, before);
+    EXPECT_LE(seconds, ToCacheSeconds(clock.Now()));
+  }
+}
+
 TEST(Clock, CacheSecondsCountFrom2020AndAreClamped) {
   EXPECT_EQ(ToCacheSeconds(absl::FromUnixSeconds(kCacheEpochUnixSeconds)), 0u);
   EXPECT_EQ(ToCacheSeconds(absl::FromUnixSeconds(kCacheEpochUnixSeconds + 7)), 7u);
