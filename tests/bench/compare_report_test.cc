@@ -44,9 +44,9 @@ TEST(CompareReport, RatiosAreAtollsScoreOverTheOthers) {
 
 TEST(CompareReport, AClusterIsToldByWhatItsThreadsAreFor) {
   CompareReport report;
-  report.AddCluster({Make("rf1", 100, {.server_cpu_us = 4, .clients_threads_us = 3}),
-                     Make("rf2", 50,
-                          {.server_cpu_us = 10, .clients_threads_us = 5, .peers_threads_us = 4})});
+  report.AddCluster(
+      {Make("rf1", 100, {.server_cpu_us = 4, .clients_threads_us = 3}),
+       Make("rf2", 50, {.server_cpu_us = 10, .clients_threads_us = 5, .peers_threads_us = 4})});
   EXPECT_NE(report.Markdown("about").find("| 5.00 | 4.00 | 10.00 | 2.50 |"), std::string::npos)
       << report.Markdown("about");
   EXPECT_DOUBLE_EQ(report.Json()["rows"][1]["peers_threads_us_per_key"], 4);
@@ -63,8 +63,7 @@ TEST(WriteMarkdown, ReplacesWhatStandsBetweenItsMarks) {
   const std::string path = folder.path() + "/page.md";
   std::ofstream(path) << "before\n<!-- compare: begin -->\nold\n<!-- compare: end -->\nafter\n";
   ASSERT_TRUE(WriteMarkdown(path, "new\n").ok());
-  EXPECT_EQ(ReadAll(path),
-            "before\n<!-- compare: begin -->\nnew\n<!-- compare: end -->\nafter\n");
+  EXPECT_EQ(ReadAll(path), "before\n<!-- compare: begin -->\nnew\n<!-- compare: end -->\nafter\n");
   EXPECT_EQ(WriteMarkdown(folder.path(), "new\n").code(), absl::StatusCode::kInvalidArgument);
 }
 
