@@ -1,6 +1,6 @@
 // Scans take turns: bounded slices, between which their thread serves whatever else came.
-#include <gtest/gtest.h>
 #include <grpcpp/completion_queue.h>
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdlib>
