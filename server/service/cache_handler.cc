@@ -215,6 +215,7 @@ void CacheHandler::Handle(const v1::ScanRequest& request, const CallInfo& info,
        .ns = *std::move(ns),
        .hop = info.options.hop,
        .deadline = info.deadline,
+       .cancelled = info.cancelled,
        .response = response},
       [admission = std::move(admission), done = std::move(done)](absl::Status status) mutable {
         admission.Release();

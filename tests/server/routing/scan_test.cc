@@ -1,21 +1,31 @@
 // Scans take turns: bounded slices, between which their thread serves whatever else came.
 #include <grpcpp/completion_queue.h>
+#include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <deque>
+#include <functional>
+#include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "base/gate.h"
 #include "base/status.h"
+#include "rpc/channel.h"
 #include "rpc/completion_queue.h"
+#include "rpc/poller_pool.h"
 #include "rpc/timers.h"
 #include "server/routing/router.h"
 #include "server/routing/scan_turns.h"
+#include "server/service/cache_service.h"
 #include "tests/support/fake_cluster_view.h"
 
 namespace atoll::routing {
@@ -207,7 +217,7 @@ class EmptyReplicator final : public replication::Replicator {
 
   absl::Duration cost;
   uint64_t pages_in_partition = 1;
-  int scans = 0;
+  std::atomic<int> scans{0};
 
  private:
   base::FakeClock* const clock_;
@@ -356,6 +366,92 @@ TEST_P(ScanAtTheFirstHop, MoreThanAreAllowedAreToldToComeAgain) {
   const auto scanned = Scan();
   while (!scanned->status.has_value()) ASSERT_TRUE(Serve());
   EXPECT_TRUE(scanned->status->ok());
+}
+
+// --- A node whose scans never end, and callers who do not wait ---
+
+class EndlessScan : public testing::Test {
+ protected:
+  EndlessScan() {
+    replicator_.pages_in_partition = std::numeric_limits<uint64_t>::max();
+    view_.SetNamespace("default", 1);
+    view_.SetMap(test::MakeSimpleMap({.nodes = 1, .replication_factor = 1}));
+    router_.emplace(&replicator_, &view_, nullptr, &timers_, &clock_, ScanLimits{.clock = &clock_});
+    handler_.emplace(&*router_, &budget_, &clock_, service::CacheLimits{});
+    service_.emplace(&*handler_, Hop::kFirst);
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(service_->service());
+    pollers_.emplace(rpc::PollerPool::Options{.name = "io", .threads = 2, .always = 2},
+                     builder.AddCompletionQueue());
+    server_ = builder.BuildAndStart();
+    service_->Serve(pollers_->queue(), &calls_);
+    pollers_->Start();
+    out_.Start();
+    stub_ = v1::CacheService::NewStub(rpc::MakeChannel("127.0.0.1:" + std::to_string(port)));
+  }
+  ~EndlessScan() override {
+    router_->Stop();
+    timers_.Stop();
+    server_->Shutdown(std::chrono::system_clock::now());
+    calls_.Close();
+    calls_.Drain(absl::InfiniteDuration());
+    pollers_->Stop();
+    out_.Stop();
+  }
+  // False: it has not come true for long.
+  static bool Wait(const std::function<bool()>& ready) {
+    const absl::Time until = absl::Now() + absl::Seconds(20);
+    while (!ready()) {
+      if (absl::Now() > until) return false;
+      std::this_thread::yield();
+    }
+    return true;
+  }
+
+  base::FakeClock clock_;
+  rpc::Poller out_{"out"};
+  rpc::Timers timers_{out_.queue()};
+  test::FakeClusterView view_{test::NodeId(0)};
+  EmptyReplicator replicator_{&clock_};
+  std::optional<Router> router_;
+  ByteBudget budget_{1 << 20};
+  std::optional<service::CacheHandler> handler_;
+  std::optional<service::CacheGrpcService> service_;
+  base::Gate calls_;
+  std::optional<rpc::PollerPool> pollers_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<v1::CacheService::Stub> stub_;
+};
+
+TEST_F(EndlessScan, EndsWhenItsUnaryCallerHasGone) {
+  grpc::ClientContext context;
+  std::thread caller([&] {
+    v1::ScanResponse response;
+    EXPECT_EQ(stub_->Scan(&context, {}, &response).error_code(), grpc::StatusCode::CANCELLED);
+  });
+  EXPECT_TRUE(Wait([&] { return replicator_.scans > 100; }));
+  context.TryCancel();
+  caller.join();
+  EXPECT_TRUE(Wait([&] { return handler_->under_way() == 0; }));
+}
+
+TEST_F(EndlessScan, EndsWhenItsStreamHasGone) {
+  grpc::ClientContext context;
+  const auto stream = stub_->Exchange(&context);
+  v1::ExchangeRequest request;
+  for (uint64_t id = 1; id <= 3; ++id) {
+    v1::Operation& operation = *request.add_operations();
+    operation.set_id(id);
+    operation.mutable_scan();
+  }
+  ASSERT_TRUE(stream->Write(request));
+  EXPECT_TRUE(Wait([&] { return replicator_.scans > 100; }));
+  EXPECT_EQ(handler_->under_way(), 3);
+  context.TryCancel();
+  EXPECT_FALSE(stream->Finish().ok());
+  EXPECT_TRUE(Wait([&] { return handler_->under_way() == 0; }));
 }
 
 }  // namespace
