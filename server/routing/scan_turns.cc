@@ -14,7 +14,7 @@ absl::Status ScanTurns::Stopping() {
   return base::WithReason(absl::UnavailableError("this node is stopping"), base::reason::kDraining);
 }
 
-void ScanTurns::Add(std::shared_ptr<Walk> walk, bool again) {
+void ScanTurns::Add(const std::shared_ptr<Walk>& walk, bool again) {
   absl::Status refusal;
   bool arm = false;
   {
@@ -22,11 +22,11 @@ void ScanTurns::Add(std::shared_ptr<Walk> walk, bool again) {
     if (stopped_) {
       refusal = Stopping();
     } else if (active_.size() < limits_.most_active) {
-      active_.push_back(std::move(walk));
+      active_.push_back(walk);
     } else if (again) {
-      waiting_.push_front(std::move(walk));
+      waiting_.push_front(walk);
     } else if (waiting_.size() < limits_.most_waiting) {
-      waiting_.push_back(std::move(walk));
+      waiting_.push_back(walk);
     } else {
       refusal = base::Overloaded(
           absl::StrCat("too many scans stand in line, limit ", limits_.most_waiting));

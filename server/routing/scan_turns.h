@@ -55,7 +55,7 @@ class ScanTurns {
 
   // RESOURCE_EXHAUSTED, reason OVERLOAD, by Walk::End if too many stand in line. `again`: it had
   // its turns before, and is next.
-  void Add(std::shared_ptr<Walk> walk, bool again) ABSL_LOCKS_EXCLUDED(mu_);
+  void Add(const std::shared_ptr<Walk>& walk, bool again) ABSL_LOCKS_EXCLUDED(mu_);
   // Ends all with UNAVAILABLE, and takes no more.
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
 
