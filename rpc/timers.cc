@@ -1,5 +1,6 @@
 #include "rpc/timers.h"
 
+#include <grpc/support/time.h>
 #include <grpcpp/alarm.h>
 
 #include <algorithm>
@@ -16,6 +17,10 @@ class Timers::AlarmTag final : public Tag {
   AlarmTag(Timers* timers, grpc::CompletionQueue* queue) : timers_(timers), queue_(queue) {}
   void Proceed(bool /*ok*/) override { timers_->Fire(); }
   void Set(absl::Duration delay) {
+    // gRPC rounds up to milliseconds: what is due is not to wait for one.
+    if (delay <= absl::ZeroDuration()) {
+      return alarm_.Set(queue_, gpr_inf_past(GPR_CLOCK_REALTIME), Arm());
+    }
     const auto at =
         std::chrono::system_clock::now() +
         std::chrono::ceil<std::chrono::system_clock::duration>(absl::ToChronoNanoseconds(delay));

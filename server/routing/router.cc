@@ -29,16 +29,24 @@ void LimitValue(const CallOptions& options, OperationResult& result) {
 }  // namespace
 
 Router::Router(replication::Replicator* replicator, cluster::ClusterView* view,
-               Forwarder* forwarder, rpc::Timers* timers, const base::Clock* cluster_clock)
+               Forwarder* forwarder, rpc::Timers* timers, const base::Clock* cluster_clock,
+               const ScanLimits& scans)
     : replicator_(replicator),
       view_(view),
       forwarder_(forwarder),
       timers_(timers),
-      clock_(cluster_clock) {}
+      clock_(cluster_clock),
+      scan_limits_(scans),
+      scans_(scans, [timers](ScanTurns::Task task) {
+        timers->After(absl::ZeroDuration(), std::move(task));
+      }) {}
 
 Router::~Router() = default;
 
-void Router::Stop() { stopped_.store(true, std::memory_order_relaxed); }
+void Router::Stop() {
+  stopped_.store(true, std::memory_order_relaxed);
+  scans_.Stop();
+}
 
 absl::StatusOr<cluster::NamespacePtr> Router::ResolveNamespace(std::string_view name) const {
   const std::string_view wanted = name.empty() ? kDefaultNamespace : name;

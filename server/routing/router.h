@@ -30,6 +30,7 @@
 #include "server/replication/operation.h"
 #include "server/replication/replicator.h"
 #include "server/routing/forwarder.h"
+#include "server/routing/scan_turns.h"
 
 namespace atoll::routing {
 
@@ -48,6 +49,19 @@ struct CallOptions {
   uint64_t max_value_bytes = kUnaryValueBytes;
 };
 
+// A scan's page that was asked for. `request` was validated; what is borrowed lives until the scan
+// is done.
+struct ScanCall {
+  const v1::ScanRequest& request;
+  cluster::NamespacePtr ns;
+  Hop hop = Hop::kFirst;
+  absl::Duration deadline = absl::InfiniteDuration();
+  // Set by whom the caller has left; nullptr: nobody would know. Relaxed: it orders nothing.
+  const std::atomic<bool>* cancelled = nullptr;
+  v1::ScanResponse* response = nullptr;
+};
+using ScanDone = absl::AnyInvocable<void(absl::Status)>;
+
 // Relaxed counters: figures only.
 struct RouterCounters {
   std::atomic<uint64_t> forwarded{0};      // operations sent to another node, retries not counted
@@ -61,7 +75,7 @@ class Router {
  public:
   // `forwarder` is nullptr for a node that is alone.
   Router(replication::Replicator* replicator, cluster::ClusterView* view, Forwarder* forwarder,
-         rpc::Timers* timers, const base::Clock* cluster_clock);
+         rpc::Timers* timers, const base::Clock* cluster_clock, const ScanLimits& scans = {});
   ~Router();
   Router(const Router&) = delete;
   Router& operator=(const Router&) = delete;
@@ -92,11 +106,8 @@ class Router {
   void Conclude(const replication::Operation& operation, const CallOptions& options,
                 replication::OperationResult result, replication::Done done);
 
-  // A page of a walk through all partitions. `request` was validated; it and `response` live until
-  // `done`.
-  void Scan(const v1::ScanRequest& request, const cluster::NamespacePtr& ns, Hop hop,
-            absl::Duration deadline, v1::ScanResponse* response,
-            absl::AnyInvocable<void(absl::Status)> done);
+  // A page of a walk through all partitions. It is walked by slices on the timers' thread.
+  void Scan(ScanCall call, ScanDone done);
   // INVALID_ARGUMENT if it is none of ours.
   static absl::Status CheckCursor(std::string_view cursor);
 
@@ -104,8 +115,8 @@ class Router {
   void Flush(const cluster::NamespacePtr& ns, Hop hop, absl::Duration deadline,
              absl::AnyInvocable<void(absl::StatusOr<uint32_t>)> done);
 
-  // Fails what waits for another attempt with UNAVAILABLE, and attempts no more. Timers are stopped
-  // first.
+  // Fails what waits for another attempt, and scans, with UNAVAILABLE, and attempts no more. Timers
+  // are stopped first.
   void Stop();
 
   const RouterCounters& counters() const { return counters_; }
@@ -114,6 +125,8 @@ class Router {
  private:
   class Attempt;
   class ReadFlight;
+  class PageHere;
+  class LastHopScan;
   class ScanWalk;
   struct Waiter {
     const replication::Operation* operation = nullptr;
@@ -138,6 +151,10 @@ class Router {
   RouterCounters counters_;
   std::atomic<bool> stopped_{false};
   base::SingleFlight<std::string, Waiter> flights_;
+  const ScanLimits scan_limits_;
+  // Under way at the first hop. Relaxed: a bound, not an order.
+  std::atomic<size_t> pages_{0};
+  ScanTurns scans_;
 };
 
 }  // namespace atoll::routing

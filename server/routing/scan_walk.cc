@@ -19,6 +19,19 @@ constexpr size_t kCursorBytes = 10;
 constexpr absl::Duration kPageTime = absl::Milliseconds(200);
 constexpr absl::Duration kPause = absl::Milliseconds(20);
 
+uint32_t LimitOf(const v1::ScanRequest& request) {
+  return request.limit() == 0 ? kDefaultLimit : request.limit();
+}
+
+// Whether anybody waits for the page any more.
+absl::Status StillAsked(const ScanCall& call, absl::Duration now) {
+  if (now >= call.deadline) return absl::DeadlineExceededError("deadline exceeded");
+  if (call.cancelled != nullptr && call.cancelled->load(std::memory_order_relaxed)) {
+    return absl::CancelledError("the caller has gone");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 bool ScanCursor::Parse(std::string_view text, ScanCursor* out) {
@@ -48,119 +61,178 @@ absl::Status Router::CheckCursor(std::string_view cursor) {
   return base::InvalidArgument("cursor", "not one that a scan gave");
 }
 
-void Router::Scan(const v1::ScanRequest& request, const cluster::NamespacePtr& ns, Hop hop,
-                  absl::Duration deadline, v1::ScanResponse* response,
-                  absl::AnyInvocable<void(absl::Status)> done) {
+void Router::Scan(ScanCall call, ScanDone done) {
   ScanCursor cursor;
-  if (!ScanCursor::Parse(request.cursor(), &cursor)) return done(CheckCursor(request.cursor()));
-  if (hop == Hop::kLast) {
-    return done(ScanWalk::Here(this, request, ns, cursor, /*one_partition=*/false, response));
+  if (!ScanCursor::Parse(call.request.cursor(), &cursor)) {
+    return done(CheckCursor(call.request.cursor()));
   }
-  std::make_shared<ScanWalk>(this, request, ns, deadline, response, std::move(done))->Run();
+  if (call.hop == Hop::kLast) {
+    scans_.Add(std::make_shared<LastHopScan>(this, std::move(call), cursor, std::move(done)),
+               /*again=*/false);
+    return;
+  }
+  if (pages_.fetch_add(1, std::memory_order_relaxed) >= scan_limits_.most_pages) {
+    pages_.fetch_sub(1, std::memory_order_relaxed);
+    return done(base::Overloaded(
+        absl::StrCat("too many scans under way, limit ", scan_limits_.most_pages)));
+  }
+  std::make_shared<ScanWalk>(this, std::move(call), std::move(done))->Run();
 }
 
-absl::Status Router::ScanWalk::Here(Router* router, const v1::ScanRequest& request,
-                                    const cluster::NamespacePtr& ns, ScanCursor cursor,
-                                    bool one_partition, v1::ScanResponse* response) {
-  const uint32_t limit = request.limit() == 0 ? kDefaultLimit : request.limit();
-  const absl::Time now = router->clock_->Now();
-  const absl::Duration start = base::Clock::Real().BootTime();
-  size_t bytes = 0;
-  bool first = true;
-  while (cursor.partition < base::kPartitionCount) {
-    const base::PartitionId partition(static_cast<uint16_t>(cursor.partition));
-    store::ScanOptions options;
-    options.max_entries =
-        std::min<size_t>(256, limit - static_cast<uint32_t>(response->entries_size()));
-    options.max_bytes = kPageBytes - bytes;
-    options.with_values = request.with_values();
-    options.ns = ns->id;
-    options.prefix = request.prefix();
-    absl::StatusOr<store::ScanChunk> chunk =
-        router->replicator_->Scan(partition, cursor.hash, options);
-    if (!chunk.ok()) {
-      if (first) return router->WithPlacement(chunk.status(), partition);
-      break;
-    }
-    for (const store::ScannedEntry& entry : chunk->entries) {
-      v1::ScanEntry* out = response->add_entries();
-      out->set_key(entry.key.data(), entry.key.size());
-      const bool with_value = request.with_values() && entry.value_size <= kExchangeValueBytes &&
-                              entry.value.size() == entry.value_size;
-      FillScanned(entry, with_value, now, out->mutable_entry());
-      bytes += entry.key.size() + out->entry().value().size() + 40;
-    }
-    if (chunk->done) {
-      first = false;
-      cursor = ScanCursor{cursor.partition + 1, 0};
-      if (one_partition) break;
-    } else {
-      cursor.hash = chunk->next;
-    }
-    if (static_cast<uint32_t>(response->entries_size()) >= limit || bytes >= kPageBytes) break;
-    if (base::Clock::Real().BootTime() - start > kPageTime) break;
-  }
-  response->set_cursor(cursor.Text());
-  return absl::OkStatus();
-}
-
-Router::ScanWalk::ScanWalk(Router* router, const v1::ScanRequest& request, cluster::NamespacePtr ns,
-                           absl::Duration deadline, v1::ScanResponse* response,
-                           absl::AnyInvocable<void(absl::Status)> done)
+Router::PageHere::PageHere(Router* router, const ScanCall& call, uint32_t limit, ScanCursor cursor,
+                           bool one_partition, v1::ScanResponse* response)
     : router_(router),
-      request_(request),
-      ns_(std::move(ns)),
-      deadline_(deadline),
-      soft_deadline_(base::Clock::Real().BootTime() + kPageTime),
-      limit_(request.limit() == 0 ? kDefaultLimit : request.limit()),
+      call_(call),
+      limit_(limit),
+      one_partition_(one_partition),
       response_(response),
+      cursor_(cursor) {}
+
+void Router::PageHere::Cut() { response_->set_cursor(cursor_.Text()); }
+
+bool Router::PageHere::Step() {
+  const base::PartitionId partition(static_cast<uint16_t>(cursor_.partition));
+  store::ScanOptions options;
+  options.max_entries =
+      std::min<size_t>(256, limit_ - static_cast<uint32_t>(response_->entries_size()));
+  options.max_bytes = kPageBytes - bytes_;
+  options.with_values = call_.request.with_values();
+  options.ns = call_.ns->id;
+  options.prefix = call_.request.prefix();
+  const absl::StatusOr<store::ScanChunk> chunk =
+      router_->replicator_->Scan(partition, cursor_.hash, options);
+  if (!chunk.ok()) {
+    if (first_) {
+      status_ = router_->WithPlacement(chunk.status(), partition);
+    } else {
+      Cut();
+    }
+    return true;
+  }
+  const absl::Time now = router_->clock_->Now();
+  for (const store::ScannedEntry& entry : chunk->entries) {
+    v1::ScanEntry* out = response_->add_entries();
+    out->set_key(entry.key.data(), entry.key.size());
+    const bool with_value = call_.request.with_values() &&
+                            entry.value_size <= kExchangeValueBytes &&
+                            entry.value.size() == entry.value_size;
+    FillScanned(entry, with_value, now, out->mutable_entry());
+    bytes_ += entry.key.size() + out->entry().value().size() + 40;
+  }
+  if (chunk->done) {
+    first_ = false;
+    cursor_ = ScanCursor{cursor_.partition + 1, 0};
+  } else {
+    cursor_.hash = chunk->next;
+  }
+  const bool full =
+      static_cast<uint32_t>(response_->entries_size()) >= limit_ || bytes_ >= kPageBytes;
+  if (!full && !(chunk->done && one_partition_) && cursor_.partition < base::kPartitionCount) {
+    return false;
+  }
+  Cut();
+  return true;
+}
+
+Router::LastHopScan::LastHopScan(Router* router, ScanCall call, ScanCursor cursor, ScanDone done)
+    : router_(router),
+      call_(std::move(call)),
+      page_(router, call_, LimitOf(call_.request), cursor, /*one_partition=*/false, call_.response),
+      done_(std::move(done)) {}
+
+bool Router::LastHopScan::Step() {
+  const absl::Duration now = router_->scan_limits_.clock->BootTime();
+  status_ = StillAsked(call_, now);
+  if (!status_.ok()) return true;
+  if (page_end_ == absl::InfiniteDuration()) page_end_ = now + kPageTime;
+  if (page_.Step()) {
+    status_ = page_.status();
+    return true;
+  }
+  if (now <= page_end_) return false;
+  page_.Cut();
+  return true;
+}
+
+void Router::LastHopScan::End(absl::Status status) {
+  if (status.ok()) status = std::move(status_);
+  auto done = std::exchange(done_, nullptr);
+  done(std::move(status));
+}
+
+Router::ScanWalk::ScanWalk(Router* router, ScanCall call, ScanDone done)
+    : router_(router),
+      call_(std::move(call)),
+      page_end_(router->scan_limits_.clock->BootTime() + kPageTime),
+      limit_(LimitOf(call_.request)),
       done_(std::move(done)) {
-  ScanCursor::Parse(request.cursor(), &cursor_);
+  ScanCursor::Parse(call_.request.cursor(), &cursor_);
+}
+
+Router::ScanWalk::~ScanWalk() {
+  if (done_ == nullptr) return;
+  Finish(
+      base::WithReason(absl::UnavailableError("this node is stopping"), base::reason::kDraining));
 }
 
 void Router::ScanWalk::Finish(absl::Status status) {
-  response_->set_cursor(cursor_.Text());
+  call_.response->set_cursor(cursor_.Text());
+  router_->pages_.fetch_sub(1, std::memory_order_relaxed);
   auto done = std::exchange(done_, nullptr);
   done(std::move(status));
 }
 
 void Router::ScanWalk::Run() {
   const size_t count = std::min<size_t>(window_, base::kPartitionCount - cursor_.partition);
-  parts_.assign(count, Part{});
-  missing_.store(count, std::memory_order_relaxed);
-  const ScanCursor from = cursor_;
+  parts_.clear();
+  parts_.resize(count);
+  const cluster::MapPtr map = router_->view_->map();
+  here_ = count;
+  size_t others = 0;
   for (size_t i = 0; i < count; ++i) {
-    Ask(i, i == 0 ? from : ScanCursor{from.partition + static_cast<uint32_t>(i), 0});
+    Part& part = parts_[i];
+    part.from = i == 0 ? cursor_ : ScanCursor{cursor_.partition + static_cast<uint32_t>(i), 0};
+    part.here = !map->partitions.empty() &&
+                map->at(base::PartitionId(static_cast<uint16_t>(part.from.partition))).primary ==
+                    router_->view_->self();
+    if (!part.here) ++others;
+    if (part.here && here_ == count) here_ = i;
   }
+  // All parts of this node end as one.
+  const bool some_here = here_ < count;
+  missing_.store(others + (some_here ? 1 : 0), std::memory_order_relaxed);
+  // This walk may be over, or run anew, as soon as the last of them was started.
+  const std::shared_ptr<ScanWalk> self = shared_from_this();
+  for (size_t i = 0, asked = 0; asked < others; ++i) {
+    if (parts_[i].here) continue;
+    ++asked;
+    Ask(i, *map);
+  }
+  if (some_here) router_->scans_.Add(self, /*again=*/had_turns_);
 }
 
-void Router::ScanWalk::Ask(size_t index, ScanCursor cursor) {
+void Router::ScanWalk::Ask(size_t index, const ring::PlacementMap& map) {
   Part& part = parts_[index];
-  const cluster::MapPtr map = router_->view_->map();
-  const base::PartitionId partition(static_cast<uint16_t>(cursor.partition));
+  const base::PartitionId partition(static_cast<uint16_t>(part.from.partition));
   v1::ScanRequest request;
-  request.set_prefix(request_.prefix());
-  request.set_limit(limit_ - static_cast<uint32_t>(response_->entries_size()));
-  request.set_with_values(request_.with_values());
+  request.set_prefix(call_.request.prefix());
+  request.set_limit(limit_ - static_cast<uint32_t>(call_.response->entries_size()));
+  request.set_with_values(call_.request.with_values());
   const base::Incarnation primary =
-      map->partitions.empty() ? base::Incarnation() : map->at(partition).primary;
-  if (primary == router_->view_->self()) {
-    part.status = Here(router_, request, ns_, cursor, /*one_partition=*/true, &part.response);
-    return OnPart();
-  }
-  const ring::Member* owner = map->FindMember(primary);
+      map.partitions.empty() ? base::Incarnation() : map.at(partition).primary;
+  const ring::Member* owner = map.FindMember(primary);
   if (owner == nullptr || router_->forwarder_ == nullptr) {
     part.status = base::WithReason(absl::UnavailableError(absl::StrCat(
                                        "partition ", partition.value(), ": nobody owns it now")),
                                    base::reason::kNoPrimary);
     return OnPart();
   }
-  request.set_namespace_(ns_->name);
-  request.set_cursor(cursor.Text());
+  request.set_namespace_(call_.ns->name);
+  request.set_cursor(part.from.Text());
   v1::Operation operation;
   *operation.mutable_scan() = std::move(request);
   router_->forwarder_->Forward(
-      *owner, rpc::EncodeOperation(operation), deadline_,
+      *owner, rpc::EncodeOperation(operation), call_.deadline,
       [self = shared_from_this(), &part](rpc::BatchReply reply) {
         part.status = reply.status;
         if (part.status.ok() && reply.result->has_error()) {
@@ -170,6 +242,42 @@ void Router::ScanWalk::Ask(size_t index, ScanCursor cursor) {
         self->OnPart();
       },
       nullptr);
+}
+
+bool Router::ScanWalk::IsWhole(const Part& part) {
+  ScanCursor next;
+  return part.status.ok() && ScanCursor::Parse(part.response.cursor(), &next) &&
+         next.partition == part.from.partition + 1 && next.hash == 0;
+}
+
+bool Router::ScanWalk::Step() {
+  const absl::Duration now = router_->scan_limits_.clock->BootTime();
+  if (!std::exchange(had_turns_, true)) page_end_ = std::max(page_end_, now + kPageTime);
+  Part& part = parts_[here_];
+  part.status = StillAsked(call_, now);
+  if (!part.status.ok()) return true;
+  if (!page_.has_value()) {
+    page_.emplace(router_, call_, limit_ - static_cast<uint32_t>(call_.response->entries_size()),
+                  part.from, /*one_partition=*/true, &part.response);
+  }
+  if (!page_->Step()) {
+    if (now <= page_end_) return false;
+    page_->Cut();
+  }
+  part.status = page_->status();
+  page_.reset();
+  // What comes behind a part that is not whole is dropped: it need not be walked.
+  if (!IsWhole(part)) return true;
+  while (++here_ < parts_.size()) {
+    if (parts_[here_].here) return false;
+  }
+  return true;
+}
+
+void Router::ScanWalk::End(absl::Status status) {
+  page_.reset();
+  if (!status.ok() && here_ < parts_.size()) parts_[here_].status = std::move(status);
+  OnPart();
 }
 
 void Router::ScanWalk::OnPart() {
@@ -185,9 +293,9 @@ void Router::ScanWalk::Take() {
                 base::Reason(part.status).empty() ? rpc::Fate::kSent : rpc::Fate::kAnswered) ==
           Verdict::kRetry;
       if (!retry) return Finish(std::move(part.status));
-      if (response_->entries_size() > 0 || taken > 0) return Finish(absl::OkStatus());
+      if (call_.response->entries_size() > 0 || taken > 0) return Finish(absl::OkStatus());
       if (router_->stopped_.load(std::memory_order_relaxed) ||
-          base::Clock::Real().BootTime() + kPause >= deadline_) {
+          router_->scan_limits_.clock->BootTime() + kPause >= call_.deadline) {
         return Finish(absl::UnavailableError(part.status.message()));
       }
       window_ = 1;
@@ -196,7 +304,7 @@ void Router::ScanWalk::Take() {
     }
     for (v1::ScanEntry& entry : *part.response.mutable_entries()) {
       bytes_ += entry.ByteSizeLong();
-      *response_->add_entries() = std::move(entry);
+      *call_.response->add_entries() = std::move(entry);
     }
     ScanCursor next;
     const uint32_t asked = cursor_.partition;
@@ -208,14 +316,14 @@ void Router::ScanWalk::Take() {
     cursor_ = next;
     ++taken;
     const bool full =
-        static_cast<uint32_t>(response_->entries_size()) >= limit_ || bytes_ >= kPageBytes;
+        static_cast<uint32_t>(call_.response->entries_size()) >= limit_ || bytes_ >= kPageBytes;
     if (full || next.partition >= base::kPartitionCount) return Finish(absl::OkStatus());
     // In the middle of a partition, or beyond the one that was asked for next.
     if (next.partition != asked + 1 || next.hash != 0) break;
   }
-  if (base::Clock::Real().BootTime() >= soft_deadline_) return Finish(absl::OkStatus());
+  if (router_->scan_limits_.clock->BootTime() >= page_end_) return Finish(absl::OkStatus());
   // A window that brought little may be wider.
-  const size_t found = static_cast<size_t>(response_->entries_size());
+  const size_t found = static_cast<size_t>(call_.response->entries_size());
   window_ = taken == parts_.size() && found < limit_ / 2 ? std::min(window_ * 2, kWidestWindow)
                                                          : size_t{1};
   Run();

@@ -211,7 +211,12 @@ void CacheHandler::Handle(const v1::ScanRequest& request, const CallInfo& info,
     return done(std::move(s));
   }
   router_->Scan(
-      request, *ns, info.options.hop, info.deadline, response,
+      {.request = request,
+       .ns = *std::move(ns),
+       .hop = info.options.hop,
+       .deadline = info.deadline,
+       .cancelled = info.cancelled,
+       .response = response},
       [admission = std::move(admission), done = std::move(done)](absl::Status status) mutable {
         admission.Release();
         done(std::move(status));

@@ -27,6 +27,8 @@ struct CallInfo {
   routing::CallOptions options;
   // On BootTime.
   absl::Duration deadline = absl::InfiniteDuration();
+  // Becomes true if the caller has gone; lives until the call is done. nullptr: nobody would know.
+  const std::atomic<bool>* cancelled = nullptr;
 };
 
 struct CacheLimits {

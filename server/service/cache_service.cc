@@ -12,11 +12,16 @@
 namespace atoll::service {
 
 void CacheGrpcService::Serve(grpc::ServerCompletionQueue* queue, base::Gate* calls) {
-  const auto serve = [&](auto method) {
-    ServeUnary(&service_, method, queue, calls, [handler = handler_, hop = hop_](auto& call) {
-      handler->Handle(call.request(), InfoOf(call.context(), hop), &call.response(),
-                      [&call](absl::Status status) { call.Finish(status); });
-    });
+  const auto serve = [&](auto method, bool watched = false) {
+    ServeUnary(
+        &service_, method, queue, calls,
+        [handler = handler_, hop = hop_](auto& call) {
+          CallInfo info = InfoOf(call.context(), hop);
+          info.cancelled = call.cancelled();
+          handler->Handle(call.request(), info, &call.response(),
+                          [&call](absl::Status status) { call.Finish(status); });
+        },
+        watched);
   };
   serve(&CacheAsyncService::RequestDelete);
   serve(&CacheAsyncService::RequestTouch);
@@ -28,7 +33,7 @@ void CacheGrpcService::Serve(grpc::ServerCompletionQueue* queue, base::Gate* cal
   serve(&CacheAsyncService::RequestDecrement);
   serve(&CacheAsyncService::RequestAppend);
   serve(&CacheAsyncService::RequestPrepend);
-  serve(&CacheAsyncService::RequestScan);
+  serve(&CacheAsyncService::RequestScan, /*watched=*/true);
   serve(&CacheAsyncService::RequestFlush);
   const StreamEntry entry{&service_, handler_, calls, hop_};
   GetStreamCall::Serve(entry, queue);

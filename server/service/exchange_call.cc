@@ -4,6 +4,7 @@
 #include <grpcpp/support/async_stream.h>
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <utility>
@@ -31,6 +32,7 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
     if (!entry.calls->Enter()) return;
     auto stream = std::make_shared<Stream>(entry, queue);
     stream->self_ = stream;
+    stream->context_.AsyncNotifyWhenDone(stream->over_.Arm());
     entry.service->RequestExchange(&stream->context_, &stream->stream_, queue, queue,
                                    stream->opened_.Arm());
   }
@@ -42,6 +44,7 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
         read_(this, &Stream::OnRead),
         written_(this, &Stream::OnWritten),
         finished_(this, &Stream::OnFinished),
+        over_(this, &Stream::OnOver),
         stream_(&context_) {}
 
  private:
@@ -62,7 +65,7 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
   };
 
   void OnOpened(bool ok) {
-    if (!ok) return Release();
+    if (!ok) return End();  // The end of a stream that never came is not told.
     entry_.handler->CountStream(1);
     Serve(entry_, queue_);
     last_hop_ = InfoOf(context_, entry_.hop).options.hop == routing::Hop::kLast;
@@ -183,9 +186,9 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
       held_bytes_ += bytes;
     }
     const uint32_t timeout_ms = operation->timeout_ms();
-    const CallInfo info =
-        Info(base::Clock::Real().BootTime() +
-             (timeout_ms == 0 ? kDefaultTimeout : absl::Milliseconds(timeout_ms)));
+    CallInfo info = Info(base::Clock::Real().BootTime() +
+                         (timeout_ms == 0 ? kDefaultTimeout : absl::Milliseconds(timeout_ms)));
+    info.cancelled = &cancelled_;
     v1::OperationResult* const out = result.get();
     const v1::Operation& in = *operation;
     entry_.handler->Handle(in, info, out,
@@ -338,7 +341,17 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
     Release();
   }
 
+  // By our Finish, or because the caller has gone.
+  void OnOver(bool /*ok*/) {
+    cancelled_.store(context_.IsCancelled(), std::memory_order_relaxed);
+    Release();
+  }
+
   void Release() {
+    if (holds_.fetch_sub(1, std::memory_order_acq_rel) == 1) End();
+  }
+
+  void End() {
     base::Gate* const calls = entry_.calls;
     // Operations that are still under way keep the memory, but start nothing any more.
     std::shared_ptr<Stream> self = std::move(self_);
@@ -352,9 +365,14 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
   Event read_;
   Event written_;
   Event finished_;
+  Event over_;
   grpc::ServerContext context_;
   grpc::ServerAsyncReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer> stream_;
   std::shared_ptr<Stream> self_;
+  // Events that come at the end: finished, and over. Acquire and release: the last sees all.
+  std::atomic<int> holds_{2};
+  // The caller has gone: nobody reads what a scan finds.
+  std::atomic<bool> cancelled_{false};
   // Of the reading side: one read at a time.
   bool last_hop_ = false;
   bool seen_first_ = false;

@@ -2,7 +2,8 @@
 // answer, and is gone.
 //
 // Lifetime: a call owns itself. From the accept on, it lives until the handler's Finish has been
-// carried out; a call that still waits when the server shuts down ends by itself.
+// carried out, and, if it is watched, gRPC has told its end; a call that still waits when the
+// server shuts down ends by itself.
 //
 // Thread safety: Finish is called exactly once, by any thread, possibly before the handler returns;
 // nothing of the call may be touched afterwards.
@@ -11,6 +12,7 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/async_unary_call.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -32,13 +34,16 @@ class UnaryCall final : public rpc::Tag {
 
   // Waits for a call, and for the next one as soon as it has come, until the server shuts down.
   // Each call is inside `gate` from its waiting to its end, and none follows once that is closed.
-  static void Serve(Accept accept, Handler handler, base::Gate* gate) {
-    Wait(std::make_shared<const Method>(Method{std::move(accept), std::move(handler), gate}));
+  // `watched`: cancelled() says whether the caller has gone, which costs an event a call.
+  static void Serve(Accept accept, Handler handler, base::Gate* gate, bool watched = false) {
+    Wait(std::make_shared<const Method>(
+        Method{std::move(accept), std::move(handler), gate, watched}));
   }
 
   const Request& request() const { return request_; }
   Response& response() { return response_; }
   grpc::ServerContext& context() { return context_; }
+  const std::atomic<bool>* cancelled() const { return method_->watched ? &cancelled_ : nullptr; }
 
   void Finish(const absl::Status& status) {
     phase_ = Phase::kAnswering;
@@ -50,12 +55,10 @@ class UnaryCall final : public rpc::Tag {
   }
 
   void Proceed(bool ok) override {
-    if (phase_ == Phase::kAnswering || !ok) {
-      base::Gate* const gate = method_->gate;
-      delete this;
-      gate->Leave();
-      return;
-    }
+    // The end of a call that never came is not told.
+    if (phase_ == Phase::kWaiting && !ok) return End();
+    if (phase_ == Phase::kAnswering) return LetGo();
+    if (method_->watched) holds_ = 2;
     Wait(method_);
     method_->handler(*this);
   }
@@ -65,6 +68,19 @@ class UnaryCall final : public rpc::Tag {
     Accept accept;
     Handler handler;
     base::Gate* gate;
+    bool watched;
+  };
+  // The call is over, whatever we do: by our answer, or because the caller has gone.
+  class Over final : public rpc::Tag {
+   public:
+    explicit Over(UnaryCall* call) : call_(call) {}
+    void Proceed(bool /*ok*/) override {
+      call_->cancelled_.store(call_->context_.IsCancelled(), std::memory_order_relaxed);
+      call_->LetGo();
+    }
+
+   private:
+    UnaryCall* const call_;
   };
   enum class Phase : uint8_t { kWaiting, kAnswering };
 
@@ -73,10 +89,24 @@ class UnaryCall final : public rpc::Tag {
   static void Wait(std::shared_ptr<const Method> method) {
     if (!method->gate->Enter()) return;
     auto* call = new UnaryCall(std::move(method));
+    if (call->method_->watched) call->context_.AsyncNotifyWhenDone(call->over_.Arm());
     call->method_->accept(&call->context_, &call->request_, &call->writer_, call->Arm());
   }
 
+  void LetGo() {
+    if (holds_.fetch_sub(1, std::memory_order_acq_rel) == 1) End();
+  }
+  void End() {
+    base::Gate* const gate = method_->gate;
+    delete this;
+    gate->Leave();
+  }
+
   const std::shared_ptr<const Method> method_;
+  Over over_{this};
+  std::atomic<bool> cancelled_{false};
+  // Events that will still come. Acquire and release: who deletes sees what the other did.
+  std::atomic<int> holds_{1};
   grpc::ServerContext context_;
   Request request_;
   Response response_;
@@ -92,12 +122,13 @@ void ServeUnary(Service* service,
                 void (Mixin::*accept)(grpc::ServerContext*, Request*,
                                       grpc::ServerAsyncResponseWriter<Response>*,
                                       grpc::CompletionQueue*, grpc::ServerCompletionQueue*, void*),
-                grpc::ServerCompletionQueue* queue, base::Gate* gate, Handler handler) {
+                grpc::ServerCompletionQueue* queue, base::Gate* gate, Handler handler,
+                bool watched = false) {
   using Call = UnaryCall<Request, Response>;
   Call::Serve([service, accept, queue](
                   grpc::ServerContext* context, Request* request, typename Call::Writer* writer,
                   void* tag) { (service->*accept)(context, request, writer, queue, queue, tag); },
-              std::move(handler), gate);
+              std::move(handler), gate, watched);
 }
 
 }  // namespace atoll::service

@@ -48,6 +48,7 @@ class CacheNodes {
   const std::shared_ptr<grpc::Channel>& peer_channel(int node) {
     return nodes_[node]->peer.channel;
   }
+  const std::string& address(int node) { return nodes_[node]->client.address; }
   routing::Router& router(int node) { return *nodes_[node]->router; }
   service::CacheHandler& handler(int node) { return *nodes_[node]->handler; }
   routing::ByteBudget& budget(int node) { return *nodes_[node]->budget; }

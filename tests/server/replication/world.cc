@@ -20,6 +20,7 @@ class World::Wire : public Transport {
     Deliver(to, &out);
   }
   void SendAppend(base::Incarnation to, const wire::AppendToSend& append) override {
+    if (!append.records.empty()) Count(to);
     wire::Output out;
     wire::AppendItem(append, &out);
     Deliver(to, &out);
@@ -33,8 +34,23 @@ class World::Wire : public Transport {
     Send(to, message);
     return true;
   }
+  void Hold() override { ++holds_; }
+  void Release() override {
+    if (--holds_ > 0) return;
+    departed_ += held_.size();
+    held_.clear();
+  }
+  uint64_t departed() const { return departed_; }
 
  private:
+  // What is held leaves as one message to each node.
+  void Count(base::Incarnation to) {
+    if (holds_ > 0) {
+      held_.insert(to);
+    } else {
+      ++departed_;
+    }
+  }
   // As the production transport encodes it.
   void Deliver(base::Incarnation to, wire::Output* out) {
     world_->Deliver(from_, to, std::make_shared<grpc::ByteBuffer>(out->Finish()));
@@ -42,7 +58,12 @@ class World::Wire : public Transport {
 
   World* const world_;
   const base::Incarnation from_;
+  int holds_ = 0;
+  std::set<base::Incarnation> held_;
+  uint64_t departed_ = 0;
 };
+
+uint64_t World::departed(int slot) const { return slots_[slot]->node->wire->departed(); }
 
 World::World(const WorldOptions& options) : options_(options), random_(options.seed) {
   map_.version = 1;

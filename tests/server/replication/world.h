@@ -57,6 +57,8 @@ class World {
   Replicator& replicator(int slot) { return *slots_[slot]->replicator; }
   store::Store& store(int slot) { return *slots_[slot]->node->store; }
   const base::Clock& clock() const { return clock_; }
+  // Messages with records that the node's transport has sent, were it the production one.
+  uint64_t departed(int slot) const;
   cluster::NamespacePtr ns();
   // Runs now, or when the node is no longer paused; never if its process is gone by then.
   void OnNode(int slot, std::function<void(Replicator&)> call);
@@ -85,15 +87,15 @@ class World {
   bool Whole() const;
 
  private:
+  class Wire;
   // One process.
   struct Node {
     base::Incarnation incarnation;
     std::unique_ptr<store::Store> store;
     std::unique_ptr<test::FakeClusterView> view;
-    std::unique_ptr<Transport> wire;
+    std::unique_ptr<Wire> wire;
     std::unique_ptr<Replicator> replicator;
   };
-  class Wire;
   struct Slot {
     std::unique_ptr<Node> node;
     bool alive = true;

@@ -308,9 +308,12 @@ TEST_P(CacheService, ARefusalNamesFieldValueAndLimit) {
     std::function<absl::Status()> call;
     const char* message;
   };
+  v1::SetResponse stored;
+  ASSERT_TRUE(stub_.Set("k", "old", &stored).ok());
   const auto set = [this](const std::function<void(v1::SetRequest&)>& edit) {
     v1::SetRequest request;
     request.set_key("k");
+    request.set_value("new");
     edit(request);
     v1::SetResponse response;
     return stub_.Call(&S::Set, request, &response);
@@ -340,6 +343,7 @@ TEST_P(CacheService, ARefusalNamesFieldValueAndLimit) {
        [&] {
          v1::CompareAndSwapRequest request;
          request.set_key("k");
+         request.set_value("new");
          v1::CompareAndSwapResponse response;
          return stub_.Call(&S::CompareAndSwap, request, &response);
        },
@@ -359,6 +363,9 @@ TEST_P(CacheService, ARefusalNamesFieldValueAndLimit) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr(c.message));
     EXPECT_EQ(base::Reason(status), base::reason::kBadArgument);
+    const v1::GetResponse found = stub_.Get("k");
+    EXPECT_EQ(found.value(), "old");
+    EXPECT_EQ(found.version(), stored.version());
   }
 }
 
@@ -443,12 +450,16 @@ TEST_P(CacheService, LargeValuesPassInChunksBothWays) {
 }
 
 TEST_P(CacheService, AStreamOfAnotherSizeThanAnnouncedStoresNothing) {
+  ASSERT_TRUE(stub_.Set(Key(), "old").ok());
+  const v1::GetResponse before = stub_.Get(Key());
   v1::SetStreamResponse response;
   for (const uint64_t announced : {uint64_t{500'000}, uint64_t{900'000}}) {
     const absl::Status status =
         SetByStream(stub_, Key(), std::string(700'000, 'x'), announced, &response);
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
-    EXPECT_EQ(stub_.Get(Key()).outcome(), v1::OUTCOME_MISS);
+    const v1::GetResponse after = stub_.Get(Key());
+    EXPECT_EQ(after.value(), "old");
+    EXPECT_EQ(after.version(), before.version());
   }
   const absl::Status large = SetByStream(stub_, Key(), "x", uint64_t{1} << 40, &response);
   EXPECT_THAT(std::string(large.message()), HasSubstr("value: 1099511627776 bytes, limit "));

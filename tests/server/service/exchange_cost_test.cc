@@ -4,9 +4,13 @@
 // Both are counted by standing in for the C library's functions, in this thread and all libraries;
 // sanitizers bring functions of their own, so that there is nothing to count.
 #include <gtest/gtest.h>
+#include <malloc.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
 
+#include "rpc/chunks.h"
 #include "server/service/operation_batch.h"
 #include "tests/support/cache_nodes.h"
 
@@ -32,11 +36,27 @@ thread_local size_t copied_bytes = 0;
 #if ATOLL_COUNTS
 extern "C" {
 void* __libc_malloc(size_t size);
+void* __libc_calloc(size_t count, size_t size);
+void* __libc_realloc(void* old, size_t size);
 void* __libc_memalign(size_t alignment, size_t size);
 
 void* malloc(size_t size) {
   ++allocations;
   return __libc_malloc(size);
+}
+void* calloc(size_t count, size_t size) {
+  ++allocations;
+  return __libc_calloc(count, size);
+}
+void* realloc(void* old, size_t size) {
+  ++allocations;
+  const size_t had = old == nullptr ? 0 : malloc_usable_size(old);
+  const auto was = reinterpret_cast<uintptr_t>(old);
+  void* const now = __libc_realloc(old, size);
+  if (had >= 512 && size >= 512 && reinterpret_cast<uintptr_t>(now) != was) {
+    copied_bytes += std::min(had, size);
+  }
+  return now;
 }
 void* aligned_alloc(size_t alignment, size_t size) {
   ++allocations;
@@ -47,6 +67,18 @@ void* memcpy(void* __restrict to, const void* __restrict from, size_t size) {
   if (size >= 512) copied_bytes += size;
   void* at = to;
   asm volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(size) : : "memory");
+  return to;
+}
+void* memmove(void* to, const void* from, size_t size) {
+  if (size >= 512) copied_bytes += size;
+  void* at = to;
+  if (reinterpret_cast<uintptr_t>(to) - reinterpret_cast<uintptr_t>(from) >= size) {
+    asm volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(size) : : "memory");
+  } else {  // From the last byte on: its end lies behind `from`.
+    at = static_cast<char*>(at) + size - 1;
+    from = static_cast<const char*>(from) + size - 1;
+    asm volatile("std\n\trep movsb\n\tcld" : "+D"(at), "+S"(from), "+c"(size) : : "memory", "cc");
+  }
   return to;
 }
 }
@@ -67,20 +99,21 @@ class Cost : public ::testing::Test, public OperationBatch::Owner {
     if (ATOLL_COUNTS == 0) GTEST_SKIP() << "sanitizers bring their own malloc and memcpy";
   }
 
-  void OnFull() override { FAIL(); }
+  void OnFull() override {}
   bool HasRoom() override { return true; }
   void OnFailed(const absl::Status& status) override { FAIL() << status; }
   void StartOther(std::unique_ptr<v1::Operation>) override { FAIL(); }
   void OnLate(OperationBatch::Late*, replication::OperationResult) override { FAIL(); }
 
   // From the message's bytes, as gRPC has them, to those of its answer.
-  Spent Run(const v1::ExchangeRequest& request, size_t expect) {
+  Spent Run(const v1::ExchangeRequest& request, size_t expect,
+            uint64_t max_value_bytes = routing::kExchangeValueBytes) {
     const std::string bytes = request.SerializeAsString();
     grpc::Slice slice(bytes);
     grpc::ByteBuffer message(&slice, 1);
     batch_.input().buffer()->Swap(&message);
     CallInfo info;
-    info.options.max_value_bytes = routing::kExchangeValueBytes;
+    info.options.max_value_bytes = max_value_bytes;
     const size_t before = allocations;
     const size_t copied_before = copied_bytes;
     EXPECT_TRUE(batch_.Decode().ok());
@@ -188,6 +221,47 @@ TEST_F(Cost, AValueIsCopiedOnceOnItsWayInAndAtMostOnceOnItsWayOut) {
     EXPECT_EQ(gets.copied_bytes, 0u);
     EXPECT_GT(gets.sent_bytes, 3 * size);
     EXPECT_EQ(Run(MultiGet(3), 0).copied_bytes, 0u);
+  }
+  // As unary calls have them: to 1 MiB. Their batch hands what is larger than a message on.
+  for (const size_t size : {66'500, 300'007, 1 << 20}) {
+    SCOPED_TRACE(size);
+    const uint64_t most = routing::kUnaryValueBytes;
+    EXPECT_EQ(Run(Sets(1, size), 4096, most).copied_bytes, size);
+    const Spent get = Run(Gets(1), 0, most);
+    EXPECT_EQ(get.copied_bytes, 0u);
+    EXPECT_GT(get.sent_bytes, size);
+  }
+}
+
+TEST_F(Cost, AValueLeavesInChunksWithoutACopy) {
+  for (const size_t size : {100'003, 1 << 20, 5'000'011}) {
+    SCOPED_TRACE(size);
+    v1::SetRequest set;
+    set.set_key("k");
+    const std::string value(size, 'v');
+    const std::string_view pieces[] = {value};
+    v1::SetResponse stored;
+    const size_t copied_before = copied_bytes;
+    nodes_.handler(0).Store(set, pieces, {}, &stored,
+                            [](const absl::Status& status) { EXPECT_TRUE(status.ok()) << status; });
+    EXPECT_EQ(stored.outcome(), v1::OUTCOME_OK);
+    EXPECT_EQ(copied_bytes - copied_before, size);
+
+    // What GetStream makes of it.
+    v1::GetRequest get;
+    get.set_key("k");
+    size_t sent = 0;
+    const size_t copied_between = copied_bytes;
+    nodes_.handler(0).Read(get, {}, [&](const replication::OperationResult& result) {
+      ASSERT_TRUE(result.status.ok()) << result.status;
+      ASSERT_NE(result.value.owner(), nullptr);
+      rpc::ChunkCutter cutter(result.value.pieces());
+      for (auto chunk = cutter.Next(); !chunk.empty(); chunk = cutter.Next()) {
+        sent += rpc::EncodeChunk(chunk, result.value.owner()).Length();
+      }
+    });
+    EXPECT_GT(sent, size);
+    EXPECT_EQ(copied_bytes - copied_between, 0u);
   }
 }
 

@@ -6,8 +6,12 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/hash.h"
+#include "base/status.h"
+#include "rpc/status.h"
 #include "server/service/operation_batch.h"
 #include "tests/server/replication/world.h"
 #include "tests/support/fake_cluster_view.h"
@@ -49,8 +53,9 @@ class ExchangeLate : public ::testing::Test, public OperationBatch::Owner {
   void StartOther(std::unique_ptr<v1::Operation>) override { FAIL(); }
   void OnLate(OperationBatch::Late* late, replication::OperationResult result) override {
     ++late_;
-    batch_.Encode(late, std::move(result), &late_output_);
-    left_ = batch_.Leave();
+    OperationBatch* const batch = late->batch;
+    batch->Encode(late, std::move(result), &late_output_);
+    left_ = batch->Leave();
   }
 
   // Results by id; each is there once.
@@ -66,15 +71,28 @@ class ExchangeLate : public ::testing::Test, public OperationBatch::Owner {
     return results;
   }
 
-  void Run(const v1::ExchangeRequest& request) {
+  void Run(const v1::ExchangeRequest& request) { Run(request, &batch_); }
+  void Run(const v1::ExchangeRequest& request, OperationBatch* batch) {
     const grpc::Slice slice(request.SerializeAsString());
     grpc::ByteBuffer message(&slice, 1);
-    batch_.input().buffer()->Swap(&message);
-    ASSERT_TRUE(batch_.Decode().ok());
+    batch->input().buffer()->Swap(&message);
+    ASSERT_TRUE(batch->Decode().ok());
     CallInfo info;
     info.options.hop = routing::Hop::kLast;
-    ASSERT_TRUE(batch_.Run(info, &output_, this));
-    left_ = batch_.Leave();
+    ASSERT_TRUE(batch->Run(info, &output_, this));
+    left_ = batch->Leave();
+  }
+
+  // Writes one after the other, of one key or another.
+  v1::ExchangeRequest Sets(int count) const {
+    v1::ExchangeRequest request;
+    for (int i = 0; i < count; ++i) {
+      v1::Operation& operation = *request.add_operations();
+      operation.set_id(static_cast<uint64_t>(i));
+      operation.mutable_set()->set_key(keys_[static_cast<size_t>(i) % keys_.size()]);
+      operation.mutable_set()->set_value("v");
+    }
+    return request;
   }
 
   World world_;
@@ -190,6 +208,110 @@ TEST_F(ExchangeLate, AWriteWhoseReplicaIsSilentEndsByItsDeadlineOrByTheNextIsr) 
   ASSERT_EQ(late.size(), 1u);
   EXPECT_EQ(late[9].set().outcome(), v1::OUTCOME_OK);
   EXPECT_EQ(late[9].set().copies(), 1u);
+}
+
+TEST_F(ExchangeLate, AHundredWritesAreOneMessageToTheirReplica) {
+  ASSERT_GE(keys_.size(), 4u);
+  v1::ExchangeRequest multi;
+  v1::MultiSetRequest& set = *multi.add_operations()->mutable_multi_set();
+  for (size_t i = 0; i < 100; ++i) {
+    v1::MultiSetEntry& entry = *set.add_entries();
+    entry.set_key(keys_[i % keys_.size()]);
+    entry.set_value("v");
+  }
+  // Neighbours, and parted by reads: by themselves those were a hundred calls of the replicator.
+  v1::ExchangeRequest parted;
+  const v1::ExchangeRequest sets = Sets(100);
+  for (const v1::Operation& write : sets.operations()) {
+    *parted.add_operations() = write;
+    v1::Operation& read = *parted.add_operations();
+    read.set_id(1000 + write.id());
+    read.mutable_get()->set_key("nobody's");
+  }
+  const std::pair<const char*, v1::ExchangeRequest> messages[] = {
+      {"multi set", multi}, {"sets", sets}, {"sets and gets", parted}};
+  for (const auto& [name, request] : messages) {
+    SCOPED_TRACE(name);
+    const uint64_t before = world_.departed(0);
+    Run(request);
+    EXPECT_EQ(world_.departed(0) - before, 1u);
+    world_.RunFor(absl::Seconds(1));
+    EXPECT_TRUE(left_);
+    Take(&output_);
+    Take(&late_output_);
+    batch_.Clear();
+  }
+}
+
+// As one call for many keys comes: nobody holds on its behalf.
+TEST_F(ExchangeLate, OneCallOfTheReplicatorIsOneMessageToo) {
+  class Sink final : public replication::WriteSink {
+   public:
+    void Answer(size_t, replication::OperationResult) override { ++answered; }
+    replication::Done Later(size_t) override {
+      return [this](const replication::OperationResult& result) {
+        EXPECT_TRUE(result.status.ok()) << result.status;
+        ++answered;
+      };
+    }
+    void Refuse(size_t) override { ADD_FAILURE(); }
+    int answered = 0;
+  };
+  Sink sink;
+  std::vector<replication::Operation> writes(100);
+  const std::string_view value = "v";
+  for (size_t i = 0; i < writes.size(); ++i) {
+    const std::string& key = keys_[i % keys_.size()];
+    writes[i].kind = replication::OpKind::kSet;
+    writes[i].ns = world_.ns();
+    writes[i].key = {writes[i].ns->id, key, base::HashKey("default", key)};
+    writes[i].value = absl::MakeConstSpan(&value, 1);
+  }
+  const uint64_t before = world_.departed(0);
+  world_.replicator(0).Write(writes, sink);
+  EXPECT_EQ(world_.departed(0) - before, 1u);
+  world_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(sink.answered, 100);
+}
+
+TEST_F(ExchangeLate, MoreOperationsThanAreAdmittedAreRefusedUntilSomeHaveEnded) {
+  CacheHandler handler(&router_, &budget_, &base::Clock::Real(), {.max_operations = 100});
+  OperationBatch full(&handler);
+  OperationBatch more(&handler);
+  Run(Sets(100), &full);
+  EXPECT_FALSE(left_);
+  EXPECT_EQ(handler.under_way(), 100);
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    Run(Sets(1), &more);
+    EXPECT_TRUE(left_);
+    auto refused = Take(&output_);
+    ASSERT_EQ(refused.size(), 1u);
+    const absl::Status status = rpc::FromProto(refused[0].error());
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+    EXPECT_EQ(base::Reason(status), base::reason::kOverload);
+    EXPECT_EQ(base::ReasonMetadata(status)[std::string(base::kRetryAfterMs)], "20");
+    more.Clear();
+  }
+  EXPECT_EQ(handler.counters().refused.load(), 3u);
+  EXPECT_EQ(handler.under_way(), 100);
+
+  world_.RunFor(absl::Seconds(1));
+  EXPECT_TRUE(left_) << "all are committed";
+  EXPECT_EQ(handler.under_way(), 0);
+  EXPECT_EQ(Take(&late_output_).size(), 100u);
+  full.Clear();
+  Run(Sets(1), &more);
+  EXPECT_EQ(handler.under_way(), 1);
+  world_.RunFor(absl::Seconds(1));
+  EXPECT_TRUE(left_);
+  EXPECT_FALSE(Take(&late_output_)[0].has_error());
+  // One message with more than may be under way is let in alone: else it never were.
+  more.Clear();
+  Run(Sets(101), &more);
+  EXPECT_EQ(handler.under_way(), 101);
+  world_.RunFor(absl::Seconds(1));
+  EXPECT_TRUE(left_);
+  EXPECT_EQ(handler.counters().refused.load(), 3u);
 }
 
 }  // namespace

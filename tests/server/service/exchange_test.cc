@@ -4,8 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "base/hash.h"
+#include "base/status.h"
+#include "rpc/channel.h"
 #include "rpc/status.h"
 #include "server/store/value.h"
 #include "tests/support/cache_nodes.h"
@@ -396,6 +402,156 @@ TEST(ExchangeOverload, MessagesThatWaitedTooLongAreRefused) {
   EXPECT_EQ(refused(6 * kHour), 0u);
   EXPECT_EQ(nodes.handler(0).counters().refused.load(), 101u);
   EXPECT_TRUE(caller.Finish().ok());
+}
+
+void ExpectOverload(const absl::Status& status) {
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_EQ(base::Reason(status), base::reason::kOverload);
+  EXPECT_EQ(base::ReasonMetadata(status)[std::string(base::kRetryAfterMs)], "20");
+}
+
+std::unique_ptr<grpc::ClientContext> Context() {
+  auto context = std::make_unique<grpc::ClientContext>();
+  context->set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+  return context;
+}
+
+// Readers who hold what they have read keep it from being freed, up to a quarter of memory.
+TEST(ExchangeOverload, ALargeValueIsRefusedWhileReadersHoldAllThatMayBeHeld) {
+  constexpr size_t kSize = 1'000'000;
+  test::CacheNodes nodes({.memory_bytes = 64 << 20});
+  const auto stub = v1::CacheService::NewStub(nodes.channel(0));
+  const auto key_of = [](int n) { return "large " + std::to_string(n); };
+  for (int n = 0; n < 20; ++n) {
+    v1::SetRequest set;
+    set.set_key(key_of(n));
+    set.set_value(std::string(kSize, static_cast<char>('a' + n)));
+    v1::SetResponse stored;
+    ASSERT_TRUE(stub->Set(Context().get(), set, &stored).ok());
+    ASSERT_EQ(stored.outcome(), v1::OUTCOME_OK);
+  }
+  Caller caller(nodes.channel(0));
+  v1::ExchangeRequest request;
+  const auto add = [&request] {
+    v1::Operation* const operation = request.add_operations();
+    operation->set_id(static_cast<uint64_t>(request.operations_size()));
+    return operation;
+  };
+  v1::SetRequest& small = *add()->mutable_set();
+  small.set_key("small");
+  small.set_value("v");
+  caller.Call(request);
+
+  std::vector<store::Found> held;
+  store::ReadBuffer buffer;
+  int number = 0;
+  for (; number < 20; ++number) {
+    const std::string key = key_of(number);
+    store::Found found =
+        nodes.store(0).Find({base::NamespaceId(1), key, base::HashKey("default", key)}, {}, buffer);
+    if (found.presence == store::Presence::kPinLimit) break;
+    ASSERT_EQ(found.value.size(), kSize);
+    held.push_back(std::move(found));
+  }
+  ASSERT_LT(number, 20) << "nothing bounds what is held";
+  const std::string key = key_of(number);
+
+  request.Clear();
+  add()->mutable_get()->set_key(key);
+  v1::MultiGetRequest& multi = *add()->mutable_multi_get();
+  multi.add_keys("small");
+  multi.add_keys(key);
+  v1::AppendRequest& append = *add()->mutable_append();
+  append.set_key(key);
+  append.set_value("more");
+  add()->mutable_get_and_touch()->set_key(key);
+  add()->mutable_get()->set_key("small");
+  Results results = caller.Call(request);
+  ASSERT_EQ(results.size(), 5u);
+  ExpectOverload(rpc::FromProto(results[1].error()));
+  ASSERT_EQ(results[2].multi_get().results_size(), 2);
+  for (const v1::MultiGetResult& result : results[2].multi_get().results()) {
+    if (result.index() == 0) {
+      EXPECT_EQ(result.result().value(), "v");
+    } else {
+      ExpectOverload(rpc::FromProto(result.error()));
+    }
+  }
+  ExpectOverload(rpc::FromProto(results[3].error()));
+  ExpectOverload(rpc::FromProto(results[4].error()));
+  EXPECT_EQ(results[5].get().value(), "v");
+
+  v1::GetStreamRequest by_stream;
+  by_stream.mutable_get()->set_key(key);
+  v1::GetResponse got;
+  ExpectOverload(rpc::FromGrpc(stub->Get(Context().get(), by_stream.get(), &got)));
+  const auto read = [&](std::string* value) {
+    const auto context = Context();
+    const auto reader = stub->GetStream(context.get(), by_stream);
+    v1::GetStreamResponse message;
+    while (reader->Read(&message)) value->append(message.chunk());
+    return rpc::FromGrpc(reader->Finish());
+  };
+  std::string value;
+  ExpectOverload(read(&value));
+  EXPECT_EQ(value, "");
+
+  // One lets go: all is as it was, and nothing was appended.
+  held.pop_back();
+  EXPECT_TRUE(stub->Get(Context().get(), by_stream.get(), &got).ok());
+  EXPECT_EQ(got.value(), std::string(kSize, static_cast<char>('a' + number)));
+  EXPECT_TRUE(read(&value).ok());
+  EXPECT_EQ(value, got.value());
+  request.Clear();
+  add()->mutable_get()->set_key(key);
+  EXPECT_EQ(caller.Call(request)[1].get().outcome(), v1::OUTCOME_USE_STREAM);
+  EXPECT_TRUE(caller.Finish().ok());
+}
+
+TEST(ExchangeOverload, ReadersOfLargeValuesThatNeverReadDelayNoSmallGets) {
+  test::CacheNodes nodes;
+  const auto stub = v1::CacheService::NewStub(nodes.channel(0));
+  v1::SetRequest set;
+  set.set_key("large");
+  set.set_value(std::string(1 << 20, 'x'));
+  v1::SetResponse stored;
+  ASSERT_TRUE(stub->Set(Context().get(), set, &stored).ok());
+  set.set_key("k");
+  set.set_value("v");
+  ASSERT_TRUE(stub->Set(Context().get(), set, &stored).ok());
+
+  // More than the node has threads; on the connection of the gets, and on others.
+  std::vector<std::shared_ptr<grpc::Channel>> channels;
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::unique_ptr<grpc::ClientReader<v1::GetStreamResponse>>> readers;
+  v1::GetStreamRequest by_stream;
+  by_stream.mutable_get()->set_key("large");
+  for (int i = 0; i < 8; ++i) {
+    channels.push_back(i < 4 ? nodes.channel(0) : rpc::MakeChannel(nodes.address(0)));
+    contexts.push_back(Context());
+    readers.push_back(
+        v1::CacheService::NewStub(channels.back())->GetStream(contexts.back().get(), by_stream));
+    // The header came: all of the rest is under way, or waits.
+    readers.back()->WaitForInitialMetadata();
+  }
+  Caller caller(nodes.channel(0));
+  for (int n = 0; n < 500; ++n) {
+    const Results results = caller.Call(Gets(1));
+    ASSERT_EQ(results.size(), 1u) << n;
+    ASSERT_EQ(results.at(0).get().value(), "v");
+    v1::GetResponse got;
+    if (n % 50 == 0) {
+      v1::GetRequest get;
+      get.set_key("k");
+      ASSERT_TRUE(stub->Get(Context().get(), get, &got).ok()) << n;
+    }
+  }
+  EXPECT_TRUE(caller.Finish().ok());
+  EXPECT_EQ(nodes.handler(0).under_way(), 0) << "their values are held by reference";
+  for (size_t i = 0; i < readers.size(); ++i) {
+    contexts[i]->TryCancel();
+    EXPECT_FALSE(readers[i]->Finish().ok());
+  }
 }
 
 }  // namespace
