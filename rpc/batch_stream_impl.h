@@ -1,4 +1,5 @@
-// What is behind a BatchStream. Private to this folder.
+// What is behind a BatchStream: what goes out in batch_stream.cc, what comes back in
+// batch_stream_answers.cc. Private to this folder.
 //
 // Thread safety: all public methods; handlers of tags run on the queue's poller.
 #pragma once
@@ -203,7 +204,7 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
 
   // The stream whose results this thread is handing out: what its callers ask for meanwhile goes
   // together, when it is through.
-  static thread_local const Impl* delivering;
+  static constinit thread_local const Impl* delivering;
 };
 
 }  // namespace atoll::rpc
