@@ -59,6 +59,7 @@ uint64_t BatchStream::Impl::Start(BatchOperation* operation) {
     refusal = Refusal(operation->body_size());
     if (refusal.ok()) {
       id = InsertLocked(operation);
+      if (operation->blocking) crowd_.Came();
       TellSizesLocked();
       to_start = ConnectLocked();
       const bool leaves_it = options_.paced && (delivering == this || gathering_.active());
@@ -130,6 +131,7 @@ BatchStream::Impl::Session* BatchStream::Impl::ConnectLocked() {
   self_ = shared_from_this();
   first_message_ = true;
   pacer_.Restart();
+  crowd_.GiveUp();
   session_ = std::make_unique<Session>(this);
   session_->call = stub_.PrepareCall(&session_->context, kExchangeMethod, queue_);
   return session_.get();
@@ -154,8 +156,12 @@ BatchStream::Impl::Batch BatchStream::Impl::TakeBatchLocked() {
   Batch batch;
   if (waiting_.empty() || state_ != State::kOpen || writing_) return batch;
   const bool blocking = waiting_.front()->blocking;
-  if (options_.paced && !pacer_.MayWrite(blocking, operations_.size())) {
+  if (options_.paced && !pacer_.MayWrite(blocking)) {
     WaitUntilLocked(pacer_.patience_ends());
+    return batch;
+  }
+  if (blocking && crowd_.Holds()) {
+    WaitUntilLocked(crowd_.patience_ends());
     return batch;
   }
   batch.now = Now();
@@ -277,6 +283,17 @@ void BatchStream::Impl::Write() {
   Send(batch);
 }
 
+void BatchStream::Impl::SendHeld() {
+  Batch batch;
+  {
+    base::MutexLock lock(mu_);
+    if (!crowd_.Holds()) return;
+    crowd_.GiveUp();
+    batch = TakeBatchLocked();
+  }
+  Send(batch);
+}
+
 void BatchStream::Impl::OnWritten(bool /*ok*/) {
   // A write fails only on a broken call, which ends the read too.
   bool finish = false;
@@ -383,7 +400,9 @@ void BatchStream::Impl::LookAgain() {
     base::MutexLock lock(mu_);
     pace_timer_ = false;
     // Answered or written to meanwhile: TakeBatch sets the timer anew where it is needed.
-    if (pacer_.patience_ends() <= Now()) pacer_.GiveUp();
+    const absl::Duration now = Now();
+    if (pacer_.patience_ends() <= now) pacer_.GiveUp();
+    if (crowd_.patience_ends() <= now) crowd_.GiveUp();
     batch = TakeBatchLocked();
   }
   Send(batch);
@@ -473,6 +492,8 @@ size_t BatchStream::outstanding_bytes() const { return impl_->outstanding_bytes(
 void BatchStream::Overloaded(uint64_t message, absl::Duration pause) {
   impl_->Overloaded(message, pause);
 }
+bool BatchStream::crowded() const { return impl_->crowded(); }
+void BatchStream::SendHeld() { impl_->SendHeld(); }
 bool BatchStream::slowed() const { return impl_->slowed(); }
 uint64_t BatchStream::slowdowns() const { return impl_->slowdowns(); }
 uint64_t BatchStream::messages() const { return impl_->messages(); }

@@ -1,5 +1,5 @@
-// What a BatchStream does with a message of answers: hands them out, wakes who blocks, and waits for
-// what they ask next.
+// What a BatchStream does with a message of answers: hands them out, wakes who blocks, and waits
+// for what they ask next.
 #include <grpcpp/support/proto_buffer_reader.h>
 #include <sched.h>
 
@@ -33,6 +33,10 @@ void BatchStream::Impl::OnRead(bool ok) {
     session = session_.get();
     if (ok) {
       backoff_ = absl::ZeroDuration();
+      if (options_.paced) {
+        crowd_.Count(operations_.size(), Now());
+        crowded_.store(crowd_.there(), std::memory_order_relaxed);
+      }
     } else {
       state_ = State::kEnding;
       finish = !writing_;
@@ -148,7 +152,7 @@ BatchOperation* BatchStream::Impl::TakeAnsweredLocked(uint64_t id) {
   }
   bytes_ -= operation->body_size();
   operations_.Erase(id);
-  if (operation->blocking) gathering_.Woken();
+  if (operation->blocking) crowd_.there() ? crowd_.Answered() : gathering_.Woken();
   return operation;
 }
 
