@@ -178,12 +178,16 @@ void Dispatcher::SlowDown(const Call& call, NodeLink& link, const absl::Status& 
 
 bool Dispatcher::TryLone(Call* call) {
   if (closed()) return false;
-  const LinkPtr link = OwnersLink(call->partition);
+  LinkPtr link = OwnersLink(call->partition);
   if (link == nullptr) return false;
   if (!link->CallerIsAlone()) {
     call->link_ = link;
-    // Who asks while one message is under way goes by the next.
-    if (call->waiter != nullptr) call->waiter->JoinGroup(link->next_message());
+    if (call->waiter != nullptr) {
+      // Who asks while one message is under way goes by the next.
+      call->waiter->JoinGroup(link->next_message());
+      rpc::BatchStream* const stream = &link->Direct();
+      if (stream->crowded()) call->waiter->JoinCrowd({std::move(link), stream});
+    }
     return false;
   }
   ++call->attempts.tries;

@@ -1,38 +1,27 @@
 #include "rpc/batch_stream.h"
 
-#include <grpcpp/support/proto_buffer_reader.h>
-#include <sched.h>
-
 #include <algorithm>
 #include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "atoll/v1/cache.pb.h"
 #include "base/clock.h"
 #include "base/status.h"
 #include "rpc/batch_stream_impl.h"
 #include "rpc/channel.h"
 #include "rpc/operation_end.h"
 #include "rpc/timers.h"
-#include "rpc/value_block.h"
-#include "rpc/wake_group.h"
-#include "rpc/wire/decode.h"
 #include "rpc/wire/encode.h"
 
 namespace atoll::rpc {
 namespace {
 
-// What an operation and its caller's part of it take, mostly.
-constexpr size_t kLargeOperation = 512;
 // One operation alone may fill a message.
 constexpr size_t kMaxOperationBytes = size_t{kMaxMessageBytes} - 1024;
 
 absl::Duration Now() { return base::Clock::Real().BootTime(); }
 
 }  // namespace
-
-thread_local const BatchStream::Impl* BatchStream::Impl::delivering = nullptr;
 
 inline bool BatchStream::Impl::HasRoomLocked(size_t bytes) const {
   return operations_.size() < std::min(options_.max_operations, OperationTable::kMostOperations) &&
@@ -70,6 +59,7 @@ uint64_t BatchStream::Impl::Start(BatchOperation* operation) {
     refusal = Refusal(operation->body_size());
     if (refusal.ok()) {
       id = InsertLocked(operation);
+      if (operation->blocking) crowd_.Came();
       TellSizesLocked();
       to_start = ConnectLocked();
       const bool leaves_it = options_.paced && (delivering == this || gathering_.active());
@@ -141,6 +131,7 @@ BatchStream::Impl::Session* BatchStream::Impl::ConnectLocked() {
   self_ = shared_from_this();
   first_message_ = true;
   pacer_.Restart();
+  crowd_.GiveUp();
   session_ = std::make_unique<Session>(this);
   session_->call = stub_.PrepareCall(&session_->context, kExchangeMethod, queue_);
   return session_.get();
@@ -165,8 +156,12 @@ BatchStream::Impl::Batch BatchStream::Impl::TakeBatchLocked() {
   Batch batch;
   if (waiting_.empty() || state_ != State::kOpen || writing_) return batch;
   const bool blocking = waiting_.front()->blocking;
-  if (options_.paced && !pacer_.MayWrite(blocking, operations_.size())) {
+  if (options_.paced && !pacer_.MayWrite(blocking)) {
     WaitUntilLocked(pacer_.patience_ends());
+    return batch;
+  }
+  if (blocking && crowd_.Holds()) {
+    WaitUntilLocked(crowd_.patience_ends());
     return batch;
   }
   batch.now = Now();
@@ -288,6 +283,17 @@ void BatchStream::Impl::Write() {
   Send(batch);
 }
 
+void BatchStream::Impl::SendHeld() {
+  Batch batch;
+  {
+    base::MutexLock lock(mu_);
+    if (!crowd_.Holds()) return;
+    crowd_.GiveUp();
+    batch = TakeBatchLocked();
+  }
+  Send(batch);
+}
+
 void BatchStream::Impl::OnWritten(bool /*ok*/) {
   // A write fails only on a broken call, which ends the read too.
   bool finish = false;
@@ -303,117 +309,6 @@ void BatchStream::Impl::OnWritten(bool /*ok*/) {
   } else {
     Send(batch);
   }
-}
-
-void BatchStream::Impl::OnRead(bool ok) {
-  Session* session = nullptr;
-  bool finish = false;
-  {
-    base::MutexLock lock(mu_);
-    session = session_.get();
-    if (ok) {
-      backoff_ = absl::ZeroDuration();
-    } else {
-      state_ = State::kEnding;
-      finish = !writing_;
-    }
-  }
-  if (finish) {
-    Finish();
-    return;
-  }
-  if (!ok) return;  // OnWritten finishes.
-  wire::Input& input = session->inputs[session->reading];
-  session->reading ^= 1;
-  const auto read = [session] {
-    session->call->Read(session->inputs[session->reading].buffer(), session->read.Arm());
-  };
-  // The next message may be on its way while this one's results are handed out; but those are
-  // handed out by one thread at a time, so that what it keeps is its own, and they stay in order.
-  const bool ahead = options_.one_thread;
-  if (ahead) read();
-  bool whole = false;
-  {
-    const WakeScope wakes;
-    const Impl* const before = std::exchange(delivering, this);
-    whole = input.Load() && Deliver(input);
-    delivering = before;
-  }
-  input.Clear();
-  // The read that is under way will fail.
-  if (!whole) session->context.TryCancel();
-  TakeArrivals();
-  if (options_.paced) Gather();
-  Write();
-  // Last: another thread may be in here with it at once. Until it has come back with an end the
-  // session stays.
-  if (!ahead) read();
-}
-
-bool BatchStream::Impl::Deliver(wire::Input& input) {
-  constexpr size_t kAtOnce = 16;
-  wire::Result results[kAtOnce];
-  BatchOperation* answered[kAtOnce];
-  ValueBlock values(input.size());
-  wire::ResponseReader reader(input);
-  bool whole = true;
-  for (wire::Step step = wire::Step::kItem; step == wire::Step::kItem;) {
-    size_t count = 0;
-    while (count < kAtOnce && (step = reader.Next(&results[count])) == wire::Step::kItem) ++count;
-    OperationQueue refused;
-    absl::Status refusal;
-    {
-      base::MutexLock lock(mu_);
-      // Since they were sent others have had the cache: all at once, instead of one after the
-      // other.
-      for (size_t i = 0; i < count; ++i) {
-        const auto* const lines = reinterpret_cast<const char*>(operations_.Find(results[i].id));
-        if (lines == nullptr) continue;
-        for (size_t at = 0; at < kLargeOperation; at += 64) __builtin_prefetch(lines + at);
-      }
-      for (size_t i = 0; i < count; ++i) answered[i] = TakeAnsweredLocked(results[i].id);
-      TakeArrivalsLocked(refused, refusal);
-      TellSizesLocked();
-    }
-    if (!refused.empty()) EndAll(refused, refusal);
-    for (size_t i = 0; i < count; ++i) {
-      if (answered[i] != nullptr)
-        whole = OperationEnd::Answer(answered[i], results[i], values) && whole;
-    }
-    // What was answered already is not known any more when it is read again.
-    if (step == wire::Step::kOther) return DeliverParsed(input, values) && whole;
-  }
-  return whole;
-}
-
-void BatchStream::Impl::Gather() {
-  {
-    base::MutexLock lock(mu_);
-    if (!gathering_.active()) return;
-    gathering_.Begin(waiting_count_, Now());
-  }
-  for (;;) {
-    // To those who were woken, as far as they are to run on this processor.
-    sched_yield();
-    base::MutexLock lock(mu_);
-    if (!gathering_.GoesOn(waiting_count_, Now())) return;
-  }
-}
-
-bool BatchStream::Impl::DeliverParsed(wire::Input& input, ValueBlock& values) {
-  v1::ExchangeResponse message;
-  grpc::ProtoBufferReader bytes(input.buffer());
-  if (!bytes.status().ok() || !message.ParseFromZeroCopyStream(&bytes)) return false;
-  for (v1::OperationResult& result : *message.mutable_results()) {
-    BatchOperation* operation = nullptr;
-    {
-      base::MutexLock lock(mu_);
-      operation = TakeAnsweredLocked(result.id());
-      TellSizesLocked();
-    }
-    if (operation != nullptr) OperationEnd::Answer(operation, &result, values);
-  }
-  return true;
 }
 
 void BatchStream::Impl::Finish() {
@@ -463,22 +358,6 @@ void BatchStream::Impl::TellSizesLocked() {
   outstanding_bytes_.store(bytes_, std::memory_order_relaxed);
 }
 
-BatchOperation* BatchStream::Impl::TakeAnsweredLocked(uint64_t id) {
-  BatchOperation* const operation = operations_.Find(id);
-  if (operation == nullptr || operation->message_ == 0 || operation->message_ == being_read_) {
-    return nullptr;
-  }
-  pacer_.Answered(operation->message_);
-  if (congestion_.limited()) {
-    congestion_.Answered(operation->message_, Now());
-    slowed_.store(congestion_.limited(), std::memory_order_relaxed);
-  }
-  bytes_ -= operation->body_size();
-  operations_.Erase(id);
-  if (operation->blocking) gathering_.Woken();
-  return operation;
-}
-
 void BatchStream::Impl::EndLocked(BatchOperation* operation, Verdict verdict,
                                   OperationQueue& ended) {
   if (being_read_ != 0 && operation->message_ == being_read_) {
@@ -521,7 +400,9 @@ void BatchStream::Impl::LookAgain() {
     base::MutexLock lock(mu_);
     pace_timer_ = false;
     // Answered or written to meanwhile: TakeBatch sets the timer anew where it is needed.
-    if (pacer_.patience_ends() <= Now()) pacer_.GiveUp();
+    const absl::Duration now = Now();
+    if (pacer_.patience_ends() <= now) pacer_.GiveUp();
+    if (crowd_.patience_ends() <= now) crowd_.GiveUp();
     batch = TakeBatchLocked();
   }
   Send(batch);
@@ -611,6 +492,8 @@ size_t BatchStream::outstanding_bytes() const { return impl_->outstanding_bytes(
 void BatchStream::Overloaded(uint64_t message, absl::Duration pause) {
   impl_->Overloaded(message, pause);
 }
+bool BatchStream::crowded() const { return impl_->crowded(); }
+void BatchStream::SendHeld() { impl_->SendHeld(); }
 bool BatchStream::slowed() const { return impl_->slowed(); }
 uint64_t BatchStream::slowdowns() const { return impl_->slowdowns(); }
 uint64_t BatchStream::messages() const { return impl_->messages(); }

@@ -114,6 +114,11 @@ class BatchStream {
   // A paced stream then sends less (rpc/congestion.h). `message`: the operation's; 0: it went
   // another way.
   void Overloaded(uint64_t message, absl::Duration pause);
+  // Whether those who block on it are a crowd (rpc/crowd.h). Takes no lock: as of the last answers.
+  bool crowded() const;
+  // Sends what waits for blocking callers who have not come back.
+  void SendHeld();
+
   // Less is sent than could be.
   bool slowed() const;
   // How often the stream has slowed down.

@@ -1,4 +1,5 @@
-// What is behind a BatchStream. Private to this folder.
+// What is behind a BatchStream: what goes out in batch_stream.cc, what comes back in
+// batch_stream_answers.cc. Private to this folder.
 //
 // Thread safety: all public methods; handlers of tags run on the queue's poller.
 #pragma once
@@ -18,6 +19,7 @@
 #include "rpc/batch_stream.h"
 #include "rpc/completion_queue.h"
 #include "rpc/congestion.h"
+#include "rpc/crowd.h"
 #include "rpc/gathering.h"
 #include "rpc/operation_table.h"
 #include "rpc/pacer.h"
@@ -44,6 +46,8 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
     return stopped_ && state_ == State::kIdle;
   }
   size_t outstanding_bytes() const { return outstanding_bytes_.load(std::memory_order_relaxed); }
+  bool crowded() const { return crowded_.load(std::memory_order_relaxed); }
+  void SendHeld() ABSL_LOCKS_EXCLUDED(mu_);
   bool slowed() const { return slowed_.load(std::memory_order_relaxed); }
   uint64_t slowdowns() const { return slowdowns_.load(std::memory_order_relaxed); }
   void Overloaded(uint64_t message, absl::Duration pause) ABSL_LOCKS_EXCLUDED(mu_);
@@ -177,7 +181,9 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   // Of them, those with a verdict.
   size_t doomed_ ABSL_GUARDED_BY(mu_) = 0;
   Pacer pacer_ ABSL_GUARDED_BY(mu_);
-  Gathering gathering_ ABSL_GUARDED_BY(mu_);  // of a paced stream
+  // Of a paced stream.
+  Gathering gathering_ ABSL_GUARDED_BY(mu_);
+  Crowd crowd_ ABSL_GUARDED_BY(mu_);
   Congestion congestion_ ABSL_GUARDED_BY(mu_);
   bool pace_timer_ ABSL_GUARDED_BY(mu_) = false;
   bool first_message_ ABSL_GUARDED_BY(mu_) = true;
@@ -189,11 +195,12 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   absl::Duration sweep_at_ ABSL_GUARDED_BY(mu_) = absl::InfiniteDuration();
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
 
-  // Relaxed, but for what Send says of `messages_`: figures. Those of `operations_`, `bytes_` and
-  // `congestion_` are written under the lock.
+  // Relaxed, but for what Send says of `messages_`: figures. Those of `operations_`, `bytes_`,
+  // `crowd_` and `congestion_` are written under the lock.
   std::atomic<size_t> outstanding_{0};
   std::atomic<size_t> outstanding_bytes_{0};
   std::atomic<bool> slowed_{false};
+  std::atomic<bool> crowded_{false};
   std::atomic<uint64_t> slowdowns_{0};
   std::atomic<uint64_t> messages_{0};
 
@@ -203,7 +210,7 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
 
   // The stream whose results this thread is handing out: what its callers ask for meanwhile goes
   // together, when it is through.
-  static thread_local const Impl* delivering;
+  static constinit thread_local const Impl* delivering;
 };
 
 }  // namespace atoll::rpc

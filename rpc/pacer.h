@@ -1,10 +1,9 @@
 // When a stream may write its next message, and how much of what waits goes into it.
 //
 // A message costs both ends as much as dozens of operations, so that few large ones are worth more
-// than many small ones sent early. While a few callers block, one message is under way at a time:
-// whoever asks meanwhile goes by the next. Callers that do not block, and a crowd of those who do,
-// have two under way, each with about half of what is outstanding, so that this process works on
-// one while the node works on the other.
+// than many small ones sent early. While callers block, one message is under way at a time: whoever
+// asks meanwhile goes by the next. Callers that do not block have two under way, each with about
+// half of what is outstanding, so that this process works on one while the node works on the other.
 //
 // A message is under way until one of its operations is answered. One that waits at the node
 // (a takeover, a slow disk) must not hold up the others: after kPatience it does not count any
@@ -24,8 +23,6 @@ namespace atoll::rpc {
 class Pacer {
  public:
   static constexpr absl::Duration kPatience = absl::Milliseconds(1);
-  // Blocking callers whose halves are worth a message each.
-  static constexpr size_t kCrowd = 32;
 
   // The number of the message that is written now; from 1.
   uint64_t Write(absl::Duration now) {
@@ -37,11 +34,9 @@ class Pacer {
   void Restart() { done_ = written_; }
 
   // `blocking`: of the operation that waits first.
-  bool MayWrite(bool blocking, size_t outstanding) const {
-    return written_ - done_ < (InHalves(blocking, outstanding) ? 2 : 1);
-  }
+  bool MayWrite(bool blocking) const { return written_ - done_ < (blocking ? 1 : 2); }
   static size_t MostOperations(bool blocking, size_t outstanding) {
-    return InHalves(blocking, outstanding) ? (outstanding + 1) / 2 : outstanding;
+    return blocking ? outstanding : (outstanding + 1) / 2;
   }
 
   // When what is under way stops to count, if it is not answered.
@@ -51,10 +46,6 @@ class Pacer {
   uint64_t written() const { return written_; }
 
  private:
-  static bool InHalves(bool blocking, size_t outstanding) {
-    return !blocking || outstanding >= kCrowd;
-  }
-
   uint64_t written_ = 0;
   uint64_t done_ = 0;
   absl::Duration last_write_ = -absl::InfiniteDuration();

@@ -1,11 +1,14 @@
 #include "rpc/wake_group.h"
 
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <climits>
+
+#include "rpc/batch_stream.h"
 
 namespace atoll::rpc {
 namespace {
@@ -36,8 +39,19 @@ Waiter::Waiter() {
   group_ = mine % kGroups;
 }
 
+bool Waiter::GiveWay() {
+  for (int i = 0; i < kTimesToGiveWay; ++i) {
+    sched_yield();
+    if (done_.load(std::memory_order_acquire)) return true;
+  }
+  crowd_->SendHeld();
+  return false;
+}
+
 void Waiter::Wait() {
   if (done_.load(std::memory_order_acquire)) return;
+  // Who does not sleep need not be woken: for most messages the kernel is not called.
+  if (crowd_ != nullptr && GiveWay()) return;
   Word& word = words[group_];
   word.asleep.fetch_add(1);
   for (;;) {

@@ -13,9 +13,12 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <utility>
 
 namespace atoll::rpc {
 
+class BatchStream;
 class WakeScope;
 
 class Waiter {
@@ -30,6 +33,11 @@ class Waiter {
   // Who is woken together. Before the waiter is known to any other thread; any number will do.
   void JoinGroup(size_t group) { group_ = static_cast<uint16_t>(group % kGroups); }
 
+  // For one of a crowd of blocking callers of this stream (rpc/crowd.h): Wait gives the processor
+  // away a few times, and tells the stream to send what it holds, before it sleeps. Before the
+  // waiter is known to any other thread. The stream is kept until the waiter is gone.
+  void JoinCrowd(std::shared_ptr<BatchStream> stream) { crowd_ = std::move(stream); }
+
   // What happened before Wake is seen after it.
   void Wait();
   // At the end of this thread's WakeScope, where there is one. The last thing that is done to the
@@ -37,8 +45,16 @@ class Waiter {
   void Wake();
 
  private:
+  // Each time is about a round of the crowd's. Where the processor has nothing else to do they pass
+  // in 1 us.
+  static constexpr int kTimesToGiveWay = 4;
+
+  // The crowd's way: true if it was done meanwhile.
+  bool GiveWay();
+
   std::atomic<bool> done_{false};
   uint16_t group_;
+  std::shared_ptr<BatchStream> crowd_;
 };
 
 // Puts off this thread's wake-ups until it ends. Scopes do not nest: an inner one does nothing.

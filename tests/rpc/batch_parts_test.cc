@@ -11,6 +11,7 @@
 
 #include "rpc/batch_operation.h"
 #include "rpc/congestion.h"
+#include "rpc/crowd.h"
 #include "rpc/gathering.h"
 #include "rpc/operation_table.h"
 #include "rpc/pacer.h"
@@ -99,26 +100,23 @@ TEST(OperationQueue, KeepsTheOrderWhateverIsTakenOut) {
   EXPECT_TRUE(queue.empty());
 }
 
-TEST(Pacer, OneMessageIsUnderWayWhileAFewCallersBlockAndTwoOtherwise) {
+TEST(Pacer, OneMessageIsUnderWayWhileCallersBlockAndTwoOtherwise) {
   Pacer pacer;
   const absl::Duration now = absl::Seconds(1);
-  EXPECT_TRUE(pacer.MayWrite(/*blocking=*/true, 4));
+  EXPECT_TRUE(pacer.MayWrite(/*blocking=*/true));
   const uint64_t first = pacer.Write(now);
-  EXPECT_FALSE(pacer.MayWrite(true, 4));
-  EXPECT_FALSE(pacer.MayWrite(true, Pacer::kCrowd - 1));
-  EXPECT_TRUE(pacer.MayWrite(true, Pacer::kCrowd));
-  EXPECT_TRUE(pacer.MayWrite(false, 4));
+  EXPECT_FALSE(pacer.MayWrite(true));
+  EXPECT_TRUE(pacer.MayWrite(false));
   const uint64_t second = pacer.Write(now);
-  EXPECT_FALSE(pacer.MayWrite(true, Pacer::kCrowd));
-  EXPECT_FALSE(pacer.MayWrite(false, 4));
+  EXPECT_FALSE(pacer.MayWrite(true));
+  EXPECT_FALSE(pacer.MayWrite(false));
   pacer.Answered(first);
-  EXPECT_TRUE(pacer.MayWrite(false, 4));
-  EXPECT_FALSE(pacer.MayWrite(true, 4));
+  EXPECT_TRUE(pacer.MayWrite(false));
+  EXPECT_FALSE(pacer.MayWrite(true));
   pacer.Answered(second);
   pacer.Answered(first);  // Late ones change nothing.
-  EXPECT_TRUE(pacer.MayWrite(true, 4));
-  EXPECT_EQ(Pacer::MostOperations(true, 16), 16u);
-  EXPECT_EQ(Pacer::MostOperations(true, 64), 32u);
+  EXPECT_TRUE(pacer.MayWrite(true));
+  EXPECT_EQ(Pacer::MostOperations(true, 64), 64u);
   EXPECT_EQ(Pacer::MostOperations(false, 255), 128u);
   EXPECT_EQ(Pacer::MostOperations(false, 1), 1u);
 }
@@ -129,11 +127,11 @@ TEST(Pacer, WhatIsNotAnsweredHoldsNothingUpForLong) {
   pacer.Write(now);
   EXPECT_EQ(pacer.patience_ends(), now + Pacer::kPatience);
   pacer.GiveUp();
-  EXPECT_TRUE(pacer.MayWrite(true, 1));
+  EXPECT_TRUE(pacer.MayWrite(true));
   pacer.Write(now);
-  EXPECT_FALSE(pacer.MayWrite(true, 1));
+  EXPECT_FALSE(pacer.MayWrite(true));
   pacer.Restart();
-  EXPECT_TRUE(pacer.MayWrite(true, 1));
+  EXPECT_TRUE(pacer.MayWrite(true));
 }
 
 TEST(Gathering, WaitsUntilAllWhoWereWokenAreBack) {
@@ -180,6 +178,54 @@ TEST(Gathering, NobodyWaitsForLong) {
   gathering.Begin(0, now);
   EXPECT_TRUE(gathering.GoesOn(1, now));
   EXPECT_FALSE(gathering.GoesOn(2, now + Gathering::kLongest));
+}
+
+TEST(Crowd, IsThereFromSoManyOnAndUntilThereAreFewForAWhile) {
+  Crowd crowd;
+  const absl::Duration now = absl::Seconds(1);
+  crowd.Count(Crowd::kFewest - 1, now);
+  EXPECT_FALSE(crowd.there());
+  crowd.Answered();
+  EXPECT_FALSE(crowd.Holds());
+  crowd.Count(Crowd::kFewest, now);
+  EXPECT_TRUE(crowd.there());
+  for (int i = 0; i < 2 * Crowd::kMostFew; ++i) {
+    crowd.Count(i % 2 == 0 ? Crowd::kFewest / 2 : Crowd::kFewest / 2 - 1, now);
+    EXPECT_TRUE(crowd.there()) << i;
+  }
+  crowd.Count(Crowd::kFewest / 2, now);
+  for (int i = 0; i < Crowd::kMostFew; ++i) {
+    EXPECT_TRUE(crowd.there()) << i;
+    crowd.Count(1, now);
+  }
+  EXPECT_FALSE(crowd.there());
+  crowd.Count(Crowd::kFewest - 1, now);
+  EXPECT_FALSE(crowd.there());
+}
+
+TEST(Crowd, HoldsUntilTheLastWhoWasAnsweredIsBackOrNobodyWaitsForHim) {
+  Crowd crowd;
+  const absl::Duration now = absl::Seconds(1);
+  crowd.Came();  // Of those who were never answered there may be any number.
+  crowd.Count(Crowd::kFewest, now);
+  EXPECT_EQ(crowd.patience_ends(), now + Crowd::kPatience);
+  EXPECT_FALSE(crowd.Holds());
+  crowd.Answered();
+  crowd.Answered();
+  crowd.Came();
+  EXPECT_TRUE(crowd.Holds());
+  crowd.Came();
+  EXPECT_FALSE(crowd.Holds());
+  crowd.Answered();
+  EXPECT_TRUE(crowd.Holds());
+  crowd.GiveUp();
+  EXPECT_FALSE(crowd.Holds());
+  crowd.Came();  // Late.
+  crowd.Answered();
+  EXPECT_TRUE(crowd.Holds());
+  // A crowd that is none any more waits for nobody.
+  for (int i = 0; i < Crowd::kMostFew; ++i) crowd.Count(1, now);
+  EXPECT_FALSE(crowd.Holds());
 }
 
 TEST(Congestion, LimitsNothingUntilItIsRefused) {
