@@ -30,11 +30,7 @@ void Engine::OpenPartition(base::PartitionId partition) {
   Partition& p = tables_->At(partition);
   base::BriefLockHold lock(p.mu);
   p.open = true;
-  if (p.shard != nullptr) return;
-  p.shard = &*std::min_element(
-      tables_->shards.begin(), tables_->shards.end(),
-      [](const Shard& a, const Shard& b) { return a.partitions.load() < b.partitions.load(); });
-  p.shard->partitions.fetch_add(1);
+  if (p.shard == nullptr) tables_->Seat(p);
 }
 
 void Engine::DropPartition(base::PartitionId partition) {

@@ -70,6 +70,13 @@ Tables::~Tables() {
   }
 }
 
+void Tables::Seat(Partition& p) {
+  p.shard = &*std::min_element(
+      shards.begin(), shards.end(),
+      [](const Shard& a, const Shard& b) { return a.partitions.load() < b.partitions.load(); });
+  p.shard->partitions.fetch_add(1);
+}
+
 Slot* Tables::FindSlot(Partition& p, const Key& key) {
   return p.index.Find(key.hash, [&](const Slot& slot) { return Holds(slot, key); });
 }

@@ -33,6 +33,8 @@ class Tables {
 
   Partition& At(base::PartitionId id) { return partitions[id.value()]; }
   const Partition& At(base::PartitionId id) const { return partitions[id.value()]; }
+  // In the shard with the fewest, for good.
+  void Seat(Partition& p) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   Partition& OfHash(uint64_t hash) { return partitions[hash >> 52]; }
   EntryRef EntryAt(const Slot& slot) const {
     return EntryRef(arena->At(slot.segment()) + slot.offset());
