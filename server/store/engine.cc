@@ -30,11 +30,7 @@ void Engine::OpenPartition(base::PartitionId partition) {
   Partition& p = tables_->At(partition);
   base::BriefLockHold lock(p.mu);
   p.open = true;
-  if (p.shard != nullptr) return;
-  p.shard = &*std::min_element(
-      tables_->shards.begin(), tables_->shards.end(),
-      [](const Shard& a, const Shard& b) { return a.partitions.load() < b.partitions.load(); });
-  p.shard->partitions.fetch_add(1);
+  if (p.shard == nullptr) tables_->Seat(p);
 }
 
 void Engine::DropPartition(base::PartitionId partition) {
@@ -61,8 +57,7 @@ void Engine::Flush(base::PartitionId partition, base::NamespaceId ns, base::Vers
   {
     base::BriefLockHold lock(p.mu);
     if (!p.open) return;
-    if (p.memory == nullptr) p.memory = std::make_unique<Partition::Memory>();
-    base::Version& mark = p.memory->flushes[ns];
+    base::Version& mark = tables_->MemoryOf(p).flushes[ns];
     mark = std::max(mark, version);
   }
   base::MutexLock lock(sweeps_mu_);
@@ -103,16 +98,20 @@ bool Engine::SweepFlushed() {
 
 void Engine::SetCommitted(base::PartitionId partition, base::Version committed) {
   Partition& p = tables_->At(partition);
-  base::BriefLockHold lock(p.mu);
-  p.committed = std::max(p.committed, committed);
-  tables_->ForgetCommitted(p);
+  for (bool more = true; more;) {
+    base::BriefLockHold lock(p.mu);
+    p.committed = std::max(p.committed, committed);
+    more = tables_->ForgetCommitted(p);
+  }
 }
 
 void Engine::RetainTombstones(base::PartitionId partition, bool retain) {
   Partition& p = tables_->At(partition);
-  base::BriefLockHold lock(p.mu);
-  p.retain_tombstones = retain;
-  tables_->ForgetCommitted(p);
+  for (bool more = true; more;) {
+    base::BriefLockHold lock(p.mu);
+    p.retain_tombstones = retain;
+    more = tables_->ForgetCommitted(p);
+  }
 }
 
 void Engine::NameNamespace(base::NamespaceId ns, std::string_view name) {

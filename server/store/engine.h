@@ -114,6 +114,9 @@ class Engine final : public Store {
   // Whether the key has this version already, or a later one.
   bool IsStale(Partition& p, const Key& key, const Slot* slot, base::Version version) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+  // By what the partition remembers, which is something.
+  static bool IsOutdated(const Partition& p, const Key& key, const Slot* slot,
+                         base::Version version) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   // nullptr if no room can be made.
   std::shared_ptr<LargeValue> NewLarge(uint64_t size, absl::Span<const std::string_view> pieces);
   Attempt TryPut(const NewEntry& entry, base::CacheSeconds now);

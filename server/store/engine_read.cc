@@ -30,6 +30,9 @@ void Engine::FindNone(Partition& p, const Key& key, const FindOptions& options,
   if (options.touch) ++p.misses;
   if (p.memory == nullptr) return;
   found->meta.version = p.memory->tombstones.Find(key.hash);
+  if (p.memory->forgotten > p.committed) {
+    found->meta.version = std::max(found->meta.version, p.memory->forgotten);
+  }
   const auto flush = p.memory->flushes.find(key.ns);
   if (flush != p.memory->flushes.end() && flush->second > p.committed) {
     found->meta.version = std::max(found->meta.version, flush->second);

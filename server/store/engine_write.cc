@@ -8,8 +8,19 @@ namespace atoll::store {
 
 bool Engine::IsStale(Partition& p, const Key& key, const Slot* slot, base::Version version) const {
   if (slot != nullptr && tables_->EntryAt(*slot).version() >= version) return true;
-  if (p.memory == nullptr) return false;
-  return p.memory->tombstones.Find(key.hash) >= version || Tables::Flushed(p, key.ns, version);
+  return p.memory != nullptr && IsOutdated(p, key, slot, version);
+}
+
+bool Engine::IsOutdated(const Partition& p, const Key& key, const Slot* slot,
+                        base::Version version) {
+  const Partition::Memory& memory = *p.memory;
+  if (memory.tombstones.Find(key.hash) >= version) return true;
+  // A learner's copy is full of keys that it has no entry of yet, and in order.
+  if (slot == nullptr && !p.retain_tombstones && version > p.committed &&
+      version <= memory.forgotten) {
+    return true;
+  }
+  return Tables::Flushed(p, key.ns, version);
 }
 
 std::shared_ptr<LargeValue> Engine::NewLarge(uint64_t size,
@@ -36,7 +47,7 @@ bool Engine::Overwrite(Partition& p, Slot* slot, const NewEntry& entry, uint8_t 
   if (slot->frequency() > 0 && info.queue == Queue::kSmall) return false;
   old.Overwrite(entry.meta, now, entry.pieces);
   slot->set_frequency(0);
-  if (p.memory != nullptr) p.memory->tombstones.Forget(entry.key.hash);
+  tables_->ForgetDeletion(p, entry.key.hash);
   return true;
 }
 
@@ -65,7 +76,7 @@ bool Engine::Append(Partition& p, Slot* slot, const NewEntry& entry, uint8_t opt
   }
   if (entry.large != nullptr) entry.large->self = entry.large;
   tables_->Count(p, EntryRef(place.at), queue, 1);
-  if (p.memory != nullptr) p.memory->tombstones.Forget(entry.key.hash);
+  tables_->ForgetDeletion(p, entry.key.hash);
   tables_->Charge(p);
   return true;
 }
@@ -163,7 +174,7 @@ Engine::Attempt Engine::TryTouch(const Key& key, const EntryMeta& meta, base::Ca
       old.set_max_idle(meta.max_idle);
       old.set_last_access(now);
     }
-    if (p.memory != nullptr) p.memory->tombstones.Forget(key.hash);
+    tables_->ForgetDeletion(p, key.hash);
     return Attempt::kApplied;
   }
   // Elsewhere: it has other options now, or lives as long as others do. The old bytes stay where

@@ -21,7 +21,11 @@ class Shard;
 struct alignas(64) Partition {
   // Few partitions have any: kept apart, so that 4096 empty ones are small.
   struct Memory {
+    explicit Memory(TombstoneBudget* budget) : tombstones(budget) {}
     Tombstones tombstones;
+    // The greatest version among deletions that were forgotten before they were committed, for want
+    // of room. Until it is committed, any key without an entry may have been deleted by it.
+    base::Version forgotten;
     absl::flat_hash_map<base::NamespaceId, base::Version> flushes;
     std::vector<Warmed> warmed;
   };

@@ -222,9 +222,11 @@ class Store {
   virtual std::vector<FlushMark> Flushes(base::PartitionId partition) = 0;
 
   // --- Replication's bounds ---
-  // Entries above `committed` are not evicted, and tombstones above it are kept (R4).
+  // Entries above `committed` are not evicted, and tombstones above it are kept (R4), all in all in
+  // 2% of memory: beyond that, until the next commit, an absent key may have the version of another
+  // one's deletion.
   virtual void SetCommitted(base::PartitionId partition, base::Version committed) = 0;
-  // Keeps all tombstones while a learner copies.
+  // Keeps committed tombstones too while a learner copies, the newest of them, in 1% of memory.
   virtual void RetainTombstones(base::PartitionId partition, bool retain) = 0;
 
   // --- Warmth, told from copy to copy. Lossy: what does not fit is not noted, and counted. ---

@@ -33,6 +33,8 @@ class Tables {
 
   Partition& At(base::PartitionId id) { return partitions[id.value()]; }
   const Partition& At(base::PartitionId id) const { return partitions[id.value()]; }
+  // In the shard with the fewest, for good.
+  void Seat(Partition& p) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   Partition& OfHash(uint64_t hash) { return partitions[hash >> 52]; }
   EntryRef EntryAt(const Slot& slot) const {
     return EntryRef(arena->At(slot.segment()) + slot.offset());
@@ -67,10 +69,19 @@ class Tables {
   // Copies the entry to a place of its own; its slot then points there. False without room.
   bool Move(Partition& p, Slot* slot, Queue queue, uint32_t frequency, base::CacheSeconds now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+  Partition::Memory& MemoryOf(Partition& p) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu) {
+    if (p.memory == nullptr) p.memory = std::make_unique<Partition::Memory>(&tombstone_budget);
+    return *p.memory;
+  }
   // A version for which the key has no entry.
   void Remember(Partition& p, uint64_t hash, base::Version version)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
-  void ForgetCommitted(Partition& p) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
+  // The key has an entry now.
+  void ForgetDeletion(Partition& p, uint64_t hash) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu) {
+    if (p.memory != nullptr && p.memory->tombstones.size() != 0) ForgetTombstone(p, hash);
+  }
+  // A slice of what is committed. True if there may be more.
+  bool ForgetCommitted(Partition& p) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   // After a change of the index or the tombstones: what of them is on the heap.
   void Charge(Partition& p) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   // Names a warm entry to the sink, once. Not if the queue to it is full.
@@ -88,6 +99,7 @@ class Tables {
   const std::shared_ptr<PagePool> pages;
   ExtentPool extents;
   const uint64_t pin_cap;
+  TombstoneBudget tombstone_budget;  // outlives the partitions
   std::vector<SegmentInfo> segments;
   std::vector<Shard> shards;
   std::vector<Partition> partitions;
@@ -101,6 +113,7 @@ class Tables {
   std::atomic<uint64_t> large_copies{0};
 
  private:
+  void ForgetTombstone(Partition& p, uint64_t hash) ABSL_EXCLUSIVE_LOCKS_REQUIRED(p.mu);
   static bool FlushedBy(const Partition::Memory& memory, base::NamespaceId ns,
                         base::Version version);
   // The rest of what is to do for an entry that has left the index. Its bytes may be anybody's

@@ -100,7 +100,7 @@ class StoreConcurrency : public testing::Test {
           which.push_back(p * kKeys + k);
         }
         std::vector<Found> found(keys.size());
-        store_->FindBatch(keys, {}, buffer, absl::MakeSpan(found));
+        FindMany(*store_, keys, {}, random() % 2 == 0, buffer, absl::MakeSpan(found));
         for (size_t i = 0; i < keys.size(); ++i) Check(found[i], &last[which[i]]);
       } else {
         const int p = static_cast<int>(random() % kPartitions);

@@ -29,20 +29,7 @@ class RecordingSink final : public WarmSink {
   bool values_right = true;
 };
 
-class StoreContract : public OneStoreTest {
- protected:
-  Found Find(std::string_view key, const FindOptions& options = {}) {
-    return store_->Find(KeyIn(kPartition, key), options, buffer_);
-  }
-  // The value, or "-" if there is none.
-  std::string Get(std::string_view key, const FindOptions& options = {}) {
-    const Found found = Find(key, options);
-    return found.presence == Presence::kPresent ? found.value.Flatten() : "-";
-  }
-  base::CacheSeconds In(absl::Duration time) const {
-    return base::ToCacheSeconds(clock_.Now() + time);
-  }
-};
+class StoreContract : public OneStoreTest {};
 
 TEST_F(StoreContract, RefusesOptionsByName) {
   const auto message = [](StoreOptions options) {
@@ -151,30 +138,46 @@ TEST_F(StoreContract, TheHighestVersionStays) {
   EXPECT_EQ(Get("k"), "six");
 }
 
-TEST_F(StoreContract, RemembersDeletionsUntilCommitted) {
-  const Key key = KeyIn(kPartition, "k");
-  Put("k", 5, "five");
-  EXPECT_EQ(store_->Erase(key, Version(6)), WriteResult::kApplied);
-  const Found found = Find("k");
-  EXPECT_EQ(found.presence, Presence::kAbsent);
-  EXPECT_EQ(found.meta.version, Version(6));
-  EXPECT_EQ(Put("k", 6, "late"), WriteResult::kStale);
-  EXPECT_EQ(store_->Erase(key, Version(6)), WriteResult::kStale);
-  EXPECT_EQ(store_->Stats().tombstones, 1u);
-  store_->SetCommitted(kPartition, Version(6));
-  store_->Maintain();
-  EXPECT_EQ(store_->Stats().tombstones, 0u);
-  EXPECT_EQ(Find("k").meta.version, Version());
-}
-
-TEST_F(StoreContract, RetainsDeletionsWhileALearnerCopies) {
-  store_->RetainTombstones(kPartition, true);
-  EXPECT_EQ(store_->Erase(KeyIn(kPartition, "k"), Version(6)), WriteResult::kApplied);
-  store_->SetCommitted(kPartition, Version(9));
-  store_->Maintain();
-  EXPECT_EQ(Put("k", 5, "of the snapshot"), WriteResult::kStale);
-  store_->RetainTombstones(kPartition, false);
-  EXPECT_EQ(store_->Stats().tombstones, 0u);
+TEST_F(StoreContract, ARefusalLeavesTheEntryAsItWas) {
+  const std::string large(kInlineValueBytes + 1, 'l');
+  for (const std::string& value : {std::string("value"), large}) {
+    SCOPED_TRACE(value.size());
+    const Key key = KeyIn(kPartition, value.size() == 5 ? "small" : "large");
+    EntryMeta meta = Meta(9);
+    meta.flags = 0xabcd;
+    meta.expiry = In(absl::Hours(1));
+    meta.max_idle = 600;
+    ASSERT_EQ(PutBytes(*store_, key, meta, value), WriteResult::kApplied);
+    const auto expect_unchanged = [&] {
+      for (const bool each : {false, true}) {
+        std::vector<Found> found(1);
+        FindMany(*store_, absl::MakeConstSpan(&key, 1), {}, each, buffer_, absl::MakeSpan(found));
+        ASSERT_EQ(found[0].presence, Presence::kPresent);
+        EXPECT_EQ(found[0].meta.version, Version(9));
+        EXPECT_EQ(found[0].meta.flags, 0xabcd);
+        EXPECT_EQ(found[0].meta.expiry, meta.expiry);
+        EXPECT_EQ(found[0].meta.max_idle, 600u);
+        EXPECT_EQ(found[0].value.Flatten(), value);
+      }
+      EXPECT_EQ(store_->Stats().tombstones, 0u);
+    };
+    for (const uint64_t version : {uint64_t{9}, uint64_t{8}, uint64_t{1}}) {
+      SCOPED_TRACE(version);
+      for (const std::string& other : {std::string("other"), std::string(7, 'o'), large + "o"}) {
+        EXPECT_EQ(PutBytes(*store_, key, Meta(version), other), WriteResult::kStale);
+        expect_unchanged();
+      }
+      EXPECT_EQ(store_->Erase(key, Version(version)), WriteResult::kStale);
+      expect_unchanged();
+      EXPECT_EQ(store_->Touch(key, Version(version), In(absl::Seconds(1)), 1), WriteResult::kStale);
+      expect_unchanged();
+    }
+    const NamespaceId other_ns(2);
+    store_->Flush(kPartition, other_ns, Version(20));
+    EXPECT_EQ(PutBytes(*store_, KeyIn(kPartition, key.key, other_ns), Meta(10), "flushed"),
+              WriteResult::kStale);
+    expect_unchanged();
+  }
 }
 
 TEST_F(StoreContract, TouchKeepsTheValue) {
@@ -363,7 +366,7 @@ TEST_F(StoreContract, ScanFiltersAndBoundsItsBytes) {
   EXPECT_EQ(keys.entries[0].value.size(), 0u);
 }
 
-TEST_F(StoreContract, FindBatchAnswersLikeFind) {
+TEST_F(StoreContract, FindBatchAndFindEachAnswerLikeFind) {
   std::vector<std::string> names;
   for (int i = 0; i < 500; ++i) names.push_back("k" + std::to_string(i));
   for (int p = 0; p < 40; ++p) store_->OpenPartition(PartitionId(p));
@@ -373,14 +376,17 @@ TEST_F(StoreContract, FindBatchAnswersLikeFind) {
     const std::string value(i % 7 == 0 ? 9000 : i, 'v');
     if (i % 3 != 0) PutBytes(*store_, keys.back(), Meta(i + 1), value);
   }
-  std::vector<Found> found(keys.size());
-  store_->FindBatch(keys, {}, buffer_, absl::MakeSpan(found));
-  for (int i = 0; i < 500; ++i) {
-    SCOPED_TRACE(i);
-    ASSERT_EQ(found[i].presence, i % 3 != 0 ? Presence::kPresent : Presence::kAbsent);
-    if (i % 3 == 0) continue;
-    EXPECT_EQ(found[i].value.Flatten(), std::string(i % 7 == 0 ? 9000 : i, 'v'));
-    EXPECT_EQ(found[i].meta.version, Version(i + 1));
+  for (const bool each : {false, true}) {
+    SCOPED_TRACE(each);
+    std::vector<Found> found(keys.size());
+    FindMany(*store_, keys, {}, each, buffer_, absl::MakeSpan(found));
+    for (int i = 0; i < 500; ++i) {
+      SCOPED_TRACE(i);
+      ASSERT_EQ(found[i].presence, i % 3 != 0 ? Presence::kPresent : Presence::kAbsent);
+      if (i % 3 == 0) continue;
+      EXPECT_EQ(found[i].value.Flatten(), std::string(i % 7 == 0 ? 9000 : i, 'v'));
+      EXPECT_EQ(found[i].meta.version, Version(i + 1));
+    }
   }
 }
 
@@ -417,22 +423,6 @@ TEST_F(StoreContract, FindEachPutsSmallValuesWhereItIsTold) {
   EXPECT_THAT(sink.sizes, testing::ElementsAre(3, at_limit.size(), 8, 0, big.size(), 0));
   EXPECT_THAT(sink.places, testing::ElementsAre("one", at_limit, "", "", "", ""));
   EXPECT_THAT(sink.large, testing::ElementsAre("", "", "", "", big, ""));
-}
-
-TEST_F(StoreContract, AReadKeepsItsLargeValueHoweverTheEntryChanges) {
-  const std::string first(1 << 20, '1');
-  Put("k", 1, first);
-  const uint64_t copies = store_->Stats().large_value_copies;
-  const Found found = Find("k");
-  const Found again = Find("k");
-  EXPECT_EQ(store_->Stats().large_value_copies, copies) << "reads copy nothing";
-  EXPECT_EQ(found.value.pieces()[0].data(), again.value.pieces()[0].data());
-  Put("k", 2, std::string(1 << 20, '2'));
-  EXPECT_EQ(found.value.Flatten(), first);
-  store_->Erase(KeyIn(kPartition, "k"), Version(3));
-  EXPECT_GE(store_->Stats().pinned_bytes, first.size()) << "still charged";
-  store_.reset();
-  EXPECT_EQ(found.value.Flatten(), first) << "outlives the store";
 }
 
 TEST_F(StoreContract, MemoryHolds) {
@@ -477,22 +467,6 @@ TEST_F(StoreContract, MemoryHoldsWithOneByteAndOneMebibyteInTurn) {
     ASSERT_LE(store_->Stats().memory_used_bytes, stats.memory_limit_bytes) << i;
   }
   EXPECT_GT(store_->Stats().evictions, 0u);
-}
-
-TEST_F(StoreContract, ALargeValueThatEndsGivesItsMemoryBackInSteps) {
-  const std::string value(8 << 20, 'v');
-  store_->SetCommitted(kPartition, Version(uint64_t{1} << 50));
-  const uint64_t before = store_->Stats().memory_used_bytes;
-  ASSERT_EQ(Put("large", 1, value), WriteResult::kApplied);
-  store_->Erase(KeyIn(kPartition, "large"), Version(2));
-  for (int i = 0; i < 1000 && store_->Maintain(); ++i) {
-  }
-  EXPECT_LT(store_->Stats().memory_used_bytes, before + value.size() / 4);
-  // And nobody who needs it waits for housekeeping.
-  for (uint64_t i = 0; i < 40; ++i) {
-    ASSERT_EQ(Put("large", 3 + 2 * i, value), WriteResult::kApplied) << i;
-    store_->Erase(KeyIn(kPartition, "large"), Version(4 + 2 * i));
-  }
 }
 
 TEST_F(StoreContract, HotEntriesOutliveAScan) {
@@ -551,27 +525,6 @@ TEST_F(StoreContract, WithoutRoomTheKeyHasNoEntryButItsVersion) {
       << "room comes with the commit";
 }
 
-TEST_F(StoreContract, PinnedValuesStayWhileTheRestIsEvicted) {
-  std::vector<Found> held;
-  uint64_t version = 0;
-  for (int i = 0; i < 200; ++i) {
-    ++version;
-    EntryMeta meta = Meta(version);
-    meta.flags = version;
-    ASSERT_EQ(PutBytes(*store_, KeyIn(kPartition, std::to_string(i)), meta,
-                       Pattern::Bytes(meta.flags, 1 << 20)),
-              WriteResult::kApplied);
-    store_->SetCommitted(kPartition, Version(version));
-    if (i < 10) held.push_back(Find(std::to_string(i)));
-    const StoreStats stats = store_->Stats();
-    ASSERT_LE(stats.memory_used_bytes, stats.memory_limit_bytes);
-  }
-  for (const Found& found : held) {
-    ASSERT_EQ(found.presence, Presence::kPresent);
-    EXPECT_TRUE(Pattern::Matches(found.meta.flags, found.value));
-  }
-}
-
 TEST_F(StoreContract, OffersWhatWasReadAfterItsWriteOnce) {
   RecordingSink sink;
   store_->SetWarmSink(&sink);
@@ -589,6 +542,32 @@ TEST_F(StoreContract, OffersWhatWasReadAfterItsWriteOnce) {
   EXPECT_EQ(sink.offered.size(), 100u);
   EXPECT_EQ(sink.offered.count("k7"), 1u);
   EXPECT_EQ(sink.offered.count("k700"), 0u);
+  EXPECT_TRUE(sink.values_right);
+  store_->SetWarmSink(nullptr);
+}
+
+// No time passes: only eviction, which walks over them, can offer them.
+TEST_F(StoreContract, EvictionOffersWhatWasReadBeforeItGoes) {
+  RecordingSink sink;
+  store_->SetWarmSink(&sink);
+  store_->SetCommitted(kPartition, Version(~uint64_t{0}));
+  uint64_t version = 0;
+  const auto put = [&](const std::string& key) {
+    std::string value = "value of " + key;
+    ASSERT_EQ(Put(key, ++version, value), WriteResult::kApplied);
+  };
+  for (int i = 0; i < 2000; ++i) put("k" + std::to_string(i));
+  for (int i = 0; i < 2000; i += 20) Get("k" + std::to_string(i));
+  for (int i = 0; i < 1000; ++i) store_->Maintain();
+  EXPECT_TRUE(sink.offered.empty()) << "memory is free yet";
+  while (store_->Stats().evictions < 5000) {
+    for (int i = 0; i < 1000; ++i) put("scan" + std::to_string(version));
+    store_->Maintain();
+    ASSERT_LT(version, 4'000'000u);
+  }
+  MaintainAll();
+  EXPECT_EQ(sink.offered.size(), 100u);
+  for (int i = 0; i < 2000; i += 20) EXPECT_EQ(sink.offered.count("k" + std::to_string(i)), 1u);
   EXPECT_TRUE(sink.values_right);
   store_->SetWarmSink(nullptr);
 }

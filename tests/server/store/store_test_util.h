@@ -122,6 +122,43 @@ inline WriteResult PutBytes(Store& store, const Key& key, const EntryMeta& meta,
   return store.Put(key, meta, absl::MakeConstSpan(&value, 1));
 }
 
+// What FindEach finds, as FindBatch returns it.
+class FoundSink final : public FindSink {
+ public:
+  FoundSink(ReadBuffer& buffer, absl::Span<Found> results) : buffer_(buffer), results_(results) {}
+  bool Begin(size_t index) override {
+    place_ = nullptr;
+    EXPECT_EQ(index, next_++) << "in order";
+    return true;
+  }
+  char* Place(size_t /*index*/, const EntryMeta& meta, size_t size) override {
+    placed_ = meta.version;
+    return place_ = buffer_.Allocate(size);
+  }
+  void End(size_t index, Found& found) override {
+    if (place_ != nullptr) {
+      EXPECT_EQ(found.meta.version, placed_);
+      found.value.Refer({place_, found.value_size});
+    }
+    results_[index] = std::move(found);
+  }
+
+ private:
+  ReadBuffer& buffer_;
+  const absl::Span<Found> results_;
+  size_t next_ = 0;
+  char* place_ = nullptr;
+  base::Version placed_;
+};
+
+// By FindBatch, or as Exchange does.
+inline void FindMany(Store& store, absl::Span<const Key> keys, const FindOptions& options,
+                     bool each, ReadBuffer& buffer, absl::Span<Found> results) {
+  if (!each) return store.FindBatch(keys, options, buffer, results);
+  FoundSink sink(buffer, results);
+  store.FindEach(keys, options, sink);
+}
+
 inline constexpr base::PartitionId kPartition{5};
 
 // A store of its least size, on a clock of its own, with kPartition open.
@@ -140,6 +177,17 @@ class OneStoreTest : public testing::Test {
   static EntryMeta Meta(uint64_t version) { return {.version = base::Version(version)}; }
   WriteResult Put(std::string_view key, uint64_t version, std::string_view value) {
     return PutBytes(*store_, KeyIn(kPartition, key), Meta(version), value);
+  }
+  Found Find(std::string_view key, const FindOptions& options = {}) {
+    return store_->Find(KeyIn(kPartition, key), options, buffer_);
+  }
+  // The value, or "-" if there is none.
+  std::string Get(std::string_view key, const FindOptions& options = {}) {
+    const Found found = Find(key, options);
+    return found.presence == Presence::kPresent ? found.value.Flatten() : "-";
+  }
+  base::CacheSeconds In(absl::Duration time) const {
+    return base::ToCacheSeconds(clock_.Now() + time);
   }
   void MaintainAll() {
     for (int i = 0; i < 100'000; ++i) store_->Maintain();
