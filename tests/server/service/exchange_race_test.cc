@@ -223,6 +223,29 @@ class ExchangeRace : public testing::Test {
   std::unique_ptr<base::Periodic> ticks_;
 };
 
+// Of every kind that may have to wait.
+void FillAny(const std::vector<std::string>& keys, std::minstd_rand& random, v1::Operation* out) {
+  const std::string& key = keys[random() % keys.size()];
+  switch (random() % 4) {
+    case 0:
+      out->mutable_get()->set_key(key);
+      break;
+    case 1:
+      out->mutable_delete_()->set_key(key);
+      break;
+    case 2:
+      for (int i = 0; i < 3; ++i) {
+        v1::MultiSetEntry& entry = *out->mutable_multi_set()->add_entries();
+        entry.set_key(keys[random() % keys.size()]);
+        entry.set_value("1");
+      }
+      break;
+    default:
+      out->mutable_append()->set_key(key);  // not one for the batch
+      out->mutable_append()->set_value("2");
+  }
+}
+
 TEST_F(ExchangeRace, EveryOperationEndsOnceThoughDeadlinesAndCancellationsRaceWithCommits) {
   constexpr int kThreads = 4;
   constexpr int kStreams = 40;
@@ -248,25 +271,7 @@ TEST_F(ExchangeRace, EveryOperationEndsOnceThoughDeadlinesAndCancellationsRaceWi
         v1::Operation& operation = *request.add_operations();
         operation.set_id(m * kOperations + n);
         operation.set_timeout_ms(static_cast<uint32_t>(1 + random() % 12));
-        const std::string& key = keys[random() % keys.size()];
-        switch (random() % 4) {
-          case 0:
-            operation.mutable_get()->set_key(key);
-            break;
-          case 1:
-            operation.mutable_delete_()->set_key(key);
-            break;
-          case 2:
-            for (int i = 0; i < 3; ++i) {
-              v1::MultiSetEntry& entry = *operation.mutable_multi_set()->add_entries();
-              entry.set_key(keys[random() % keys.size()]);
-              entry.set_value("1");
-            }
-            break;
-          default:
-            operation.mutable_append()->set_key(key);  // not one for the batch
-            operation.mutable_append()->set_value("2");
-        }
+        FillAny(keys, random, &operation);
       }
       if (!stream->Write(request)) break;
     }

@@ -416,6 +416,15 @@ std::unique_ptr<grpc::ClientContext> Context() {
   return context;
 }
 
+void Store(v1::CacheService::Stub& stub, const std::string& key, const std::string& value) {
+  v1::SetRequest set;
+  set.set_key(key);
+  set.set_value(value);
+  v1::SetResponse stored;
+  EXPECT_TRUE(stub.Set(Context().get(), set, &stored).ok());
+  EXPECT_EQ(stored.outcome(), v1::OUTCOME_OK);
+}
+
 // Readers who hold what they have read keep it from being freed, up to a quarter of memory.
 TEST(ExchangeOverload, ALargeValueIsRefusedWhileReadersHoldAllThatMayBeHeld) {
   constexpr size_t kSize = 1'000'000;
@@ -423,13 +432,9 @@ TEST(ExchangeOverload, ALargeValueIsRefusedWhileReadersHoldAllThatMayBeHeld) {
   const auto stub = v1::CacheService::NewStub(nodes.channel(0));
   const auto key_of = [](int n) { return "large " + std::to_string(n); };
   for (int n = 0; n < 20; ++n) {
-    v1::SetRequest set;
-    set.set_key(key_of(n));
-    set.set_value(std::string(kSize, static_cast<char>('a' + n)));
-    v1::SetResponse stored;
-    ASSERT_TRUE(stub->Set(Context().get(), set, &stored).ok());
-    ASSERT_EQ(stored.outcome(), v1::OUTCOME_OK);
+    Store(*stub, key_of(n), std::string(kSize, static_cast<char>('a' + n)));
   }
+  Store(*stub, "small", "v");
   Caller caller(nodes.channel(0));
   v1::ExchangeRequest request;
   const auto add = [&request] {
@@ -437,10 +442,6 @@ TEST(ExchangeOverload, ALargeValueIsRefusedWhileReadersHoldAllThatMayBeHeld) {
     operation->set_id(static_cast<uint64_t>(request.operations_size()));
     return operation;
   };
-  v1::SetRequest& small = *add()->mutable_set();
-  small.set_key("small");
-  small.set_value("v");
-  caller.Call(request);
 
   std::vector<store::Found> held;
   store::ReadBuffer buffer;
@@ -456,7 +457,6 @@ TEST(ExchangeOverload, ALargeValueIsRefusedWhileReadersHoldAllThatMayBeHeld) {
   ASSERT_LT(number, 20) << "nothing bounds what is held";
   const std::string key = key_of(number);
 
-  request.Clear();
   add()->mutable_get()->set_key(key);
   v1::MultiGetRequest& multi = *add()->mutable_multi_get();
   multi.add_keys("small");
