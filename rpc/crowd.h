@@ -19,8 +19,8 @@ namespace atoll::rpc {
 
 class Crowd {
  public:
-  // So many outstanding make a crowd, until so many messages of answers in a row find less than half
-  // of it: a message that went without most of them finds few.
+  // So many outstanding make a crowd, until so many messages of answers in a row find less than
+  // half of it: a message that went without most of them finds few.
   static constexpr size_t kFewest = 32;
   static constexpr int kMostFew = 8;
   // Far longer than all take to come back, or to give up on the rest.

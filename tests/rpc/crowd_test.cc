@@ -1,4 +1,5 @@
-// A stream with a crowd of blocking callers (rpc/crowd.h): nobody is forgotten who waits for others.
+// A stream with a crowd of blocking callers (rpc/crowd.h): nobody is forgotten who waits for
+// others.
 #include "rpc/crowd.h"
 
 #include <gmock/gmock.h>
@@ -68,10 +69,11 @@ class CrowdTest : public testing::Test {
     node_.Start();
     poller_.Start();
     cluster_.SetMap(test::MapOf({&node_}, 1));
-    stream_ = std::make_unique<BatchStream>(
-        MakeChannel(node_.address()), poller_.queue(), &timers_,
-        BatchStreamOptions{
-            .paced = true, .min_backoff = absl::Milliseconds(1), .max_backoff = absl::Milliseconds(1)});
+    stream_ =
+        std::make_unique<BatchStream>(MakeChannel(node_.address()), poller_.queue(), &timers_,
+                                      BatchStreamOptions{.paced = true,
+                                                         .min_backoff = absl::Milliseconds(1),
+                                                         .max_backoff = absl::Milliseconds(1)});
     // The node answers nothing until so many wait.
     node_.SetHook([this](const v1::Operation&) -> std::optional<test::FakeAnswer> {
       base::MutexLock lock(mu_);
@@ -145,8 +147,9 @@ TEST_F(CrowdTest, EveryCallerEndsOnceUnderDeadlinesCancellationAndCutStreams) {
         const uint64_t id = get.StartOn(*stream_);
         if (t % 8 == 2 && i % 4 == 3) stream_->Cancel(id);
         const absl::StatusCode code = get.Wait();
-        EXPECT_THAT(code, AnyOf(absl::StatusCode::kOk, absl::StatusCode::kCancelled,
-                                absl::StatusCode::kDeadlineExceeded, absl::StatusCode::kUnavailable));
+        EXPECT_THAT(code,
+                    AnyOf(absl::StatusCode::kOk, absl::StatusCode::kCancelled,
+                          absl::StatusCode::kDeadlineExceeded, absl::StatusCode::kUnavailable));
         if (code == absl::StatusCode::kOk) ok.fetch_add(1);
         if (ended.fetch_add(1) % 700 == 350) node_.CutStreams();
       }
