@@ -179,8 +179,10 @@ class Model {
       Commit(k);
     } else if (what < 975) {
       Walk(static_cast<int>(random_() % partitions_.size()));
-    } else if (what < 985) {
+    } else if (what < 982) {
       store_->Maintain();
+    } else if (what < 985) {
+      what % 2 == 0 ? Hints(k) : Shares();
     } else if (what < 996) {
       clock_.Advance(absl::Seconds(random_() % 20));
     } else if (what < 997) {
@@ -194,6 +196,30 @@ class Model {
     } else if (Chance(1)) {
       Drop(keys_[k].partition);
     }
+  }
+
+  // What is said to be warm was written, and to hear of it changes nothing that is seen.
+  void Hints(size_t k) {
+    store_->NoteWarmed(keys_[k].partition, Chance(80));
+    std::vector<Warmed> warmed;
+    store_->TakeWarmed(random_() % 200, &warmed);
+    for (const Warmed& one : warmed) {
+      const size_t partition = one.hash >> 52;
+      ASSERT_LT(partition, partitions_.size());
+      ASSERT_LE(one.version, Version(base::Epoch(3), partitions_[partition].sequence));
+      ASSERT_GT(one.version.sequence(), 0u);
+    }
+    if (Chance(20)) warmed.push_back({keys_[k].hash, Version(base::Epoch(3), random_() % 1000)});
+    ASSERT_LE(store_->MarkWarm(warmed), warmed.size());
+  }
+
+  // One that is over its share gives way even where memory is free.
+  void Shares() {
+    if (workload_.roomy) return;
+    const std::array<NamespaceShare, 2> shares = {
+        {{.ns = NamespaceId(1), .min_percent = static_cast<uint32_t>(random_() % 60)},
+         {.ns = NamespaceId(2), .max_percent = static_cast<uint32_t>(random_() % 40)}}};
+    store_->SetShares(shares);
   }
 
   size_t PickKey() {
@@ -217,6 +243,12 @@ class Model {
     }
     // What is retained for a learner has a bound.
     if (least <= committed && found.meta.version == Version()) return;
+    // Where many are not committed yet, a version stands for all that are absent.
+    if (found.meta.version > least && Of(key).deleted.size() >= kManyDeleted) {
+      ASSERT_GT(found.meta.version, committed);
+      ASSERT_LE(found.meta.version.sequence(), Of(key).sequence);
+      return;
+    }
     ASSERT_EQ(found.meta.version, least);
   }
 
@@ -273,7 +305,7 @@ class Model {
     for (const size_t k : picked) keys.push_back(keys_[k].key());
     std::vector<Found> found(keys.size());
     buffer_.Reset();
-    store_->FindBatch(keys, {}, buffer_, absl::MakeSpan(found));
+    FindMany(*store_, keys, {}, Chance(50), buffer_, absl::MakeSpan(found));
     size_t i = 0;
     for (const size_t k : picked) Check(k, found[i++], {});
   }
@@ -350,7 +382,8 @@ class Model {
     if (Live(key) && (workload_.roomy || key.entry->meta.version > Committed(key)) &&
         key.entry->meta.max_idle == 0) {
       known = key.entry->meta.version;
-    } else if (key.deleted > Committed(key)) {
+    } else if (key.deleted > Committed(key) &&
+               !(Of(key).retain && Of(key).deleted.size() >= kManyDeleted)) {
       known = key.deleted;
     } else {
       return;
@@ -459,6 +492,7 @@ class Model {
     }
   }
 
+  static constexpr size_t kManyDeleted = 500;
   // By namespace id.
   static constexpr std::array<std::string_view, 4> kNames = {"", "first", "second", ""};
 
