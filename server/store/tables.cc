@@ -71,9 +71,9 @@ Tables::~Tables() {
 }
 
 void Tables::Seat(Partition& p) {
-  p.shard = &*std::min_element(
-      shards.begin(), shards.end(),
-      [](const Shard& a, const Shard& b) { return a.partitions.load() < b.partitions.load(); });
+  p.shard = &*std::min_element(shards.begin(), shards.end(), [](const Shard& a, const Shard& b) {
+    return a.partitions.load() < b.partitions.load();
+  });
   p.shard->partitions.fetch_add(1);
 }
 

@@ -149,7 +149,7 @@ class Run {
     }
   }
 
-  void FindMany() {
+  void Batch(bool each) {
     std::vector<KeyState*> picked;
     std::vector<Key> asked;
     // The same key twice, and keys of one partition, are what a batch must stand.
@@ -159,7 +159,7 @@ class Run {
     }
     std::vector<Found> found(asked.size());
     buffer_.Reset();
-    store_->FindBatch(asked, {.enforce_idle = false}, buffer_, absl::MakeSpan(found));
+    FindMany(*store_, asked, {.enforce_idle = false}, each, buffer_, absl::MakeSpan(found));
     for (size_t i = 0; i < found.size(); ++i) Check(*picked[i], found[i], false);
   }
 
@@ -274,9 +274,10 @@ class Run {
         store_->NameNamespace(kNamed, kName);
         return;
       case 4: {
-        const NamespaceShare share{
-            .ns = kUnnamed, .min_percent = 0, .max_percent = input_.Byte() % 50u};
-        store_->SetShares({&share, 1});
+        const std::array<NamespaceShare, 2> shares = {
+            {{.ns = kUnnamed, .min_percent = 0, .max_percent = input_.Byte() % 50u},
+             {.ns = kNamed, .min_percent = input_.Byte() % 50u, .max_percent = 0}}};
+        store_->SetShares(shares);
         return;
       }
       default:
@@ -302,7 +303,7 @@ class Run {
         return;
       }
       case 7:
-        return FindMany();
+        return Batch((what & 16) != 0);
       case 8: {
         KeyState& key = Pick();
         const Version version(++sequence_);

@@ -1,5 +1,5 @@
-// What store.h promises of large values: whole for as long as they are read, and no more of them than
-// may be pinned.
+// What store.h promises of large values: whole for as long as they are read, and no more of them
+// than may be pinned.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -22,9 +22,9 @@ class StoreLargeValues : public OneStoreTest {
   void PutMebibyte(const std::string& name, uint64_t version) {
     EntryMeta meta = Meta(version);
     meta.flags = static_cast<uint32_t>(version);
-    ASSERT_EQ(PutBytes(*store_, KeyIn(kPartition, name), meta,
-                       Pattern::Bytes(meta.flags, kMebibyte)),
-              WriteResult::kApplied);
+    ASSERT_EQ(
+        PutBytes(*store_, KeyIn(kPartition, name), meta, Pattern::Bytes(meta.flags, kMebibyte)),
+        WriteResult::kApplied);
   }
 };
 
