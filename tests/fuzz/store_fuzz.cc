@@ -160,6 +160,7 @@ class Run {
     std::vector<Found> found(asked.size());
     buffer_.Reset();
     FindMany(*store_, asked, {.enforce_idle = false}, each, buffer_, absl::MakeSpan(found));
+    FUZZ_EXPECT(!testing::Test::HasFailure());
     for (size_t i = 0; i < found.size(); ++i) Check(*picked[i], found[i], false);
   }
 
