@@ -270,6 +270,10 @@ void Cleaner::NextSourceLocked(Job& job) {
 void Cleaner::FinishLocked(Job& job) {
   job.active = false;
   if (&job != &evict_) return;
+  // Compaction brings together what is free already, and counts neither way: an open segment that
+  // was sealed for want of others, and whose entries must stay, would be compacted into another
+  // open one for ever.
+  if (job.kind == Kind::kCompact) return;
   if (job.reclaimed > 0) {
     fruitless_ = 0;
     job.shard->fruitless = 0;
