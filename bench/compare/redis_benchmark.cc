@@ -153,7 +153,7 @@ absl::Status RedisBenchmark::Fill() const {
         keys[i] = absl::StrFormat("%s%012d", kKeyPrefix, first + i);
         items[i] = {.key = keys[i], .value = value};
       }
-      const absl::Status stored = (*connection)->SetMany(items, sizes_.ttl_seconds);
+      absl::Status stored = (*connection)->SetMany(items, sizes_.ttl_seconds);
       if (!stored.ok()) return stored;
     }
   }
