@@ -100,6 +100,7 @@ bool Partition::LeaseHolds() const {
   // Relaxed: a value that is late is an earlier end of the lease.
   const int64_t until = lease_until_ns_.load(std::memory_order_relaxed);
   if (until == std::numeric_limits<int64_t>::max() || !rules().r5_lease) return true;
+  // NOLINTNEXTLINE(abseil-duration-comparison): each read asks, and a duration costs a division.
   return absl::ToInt64Nanoseconds(Now()) < until;
 }
 
