@@ -37,7 +37,7 @@ class BenchRunTest : public testing::Test {
 
   // Its exit code.
   int Run(std::vector<std::string> options) {
-    std::vector<std::string> command = {ATOLL_BIN_FOLDER "/atoll-bench",
+    std::vector<std::string> command = {std::string(ATOLL_BIN_FOLDER) + "/atoll-bench",
                                         "run",
                                         "--endpoints",
                                         cluster_->address(0),
