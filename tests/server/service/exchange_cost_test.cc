@@ -35,10 +35,12 @@ thread_local size_t copied_bytes = 0;
 
 #if ATOLL_COUNTS
 extern "C" {
+// NOLINTBEGIN(bugprone-reserved-identifier): what the C library calls its own.
 void* __libc_malloc(size_t size);
 void* __libc_calloc(size_t count, size_t size);
 void* __libc_realloc(void* old, size_t size);
 void* __libc_memalign(size_t alignment, size_t size);
+// NOLINTEND(bugprone-reserved-identifier)
 
 void* malloc(size_t size) {
   ++allocations;
