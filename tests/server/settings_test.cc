@@ -27,7 +27,7 @@ class SettingsTest : public ::testing::Test {
   }
 
   std::string File(const std::string& content) {
-    const std::string path =
+    std::string path =
         ::testing::TempDir() + "atolld-settings-" + std::to_string(getpid()) + ".yaml";
     std::ofstream(path) << content;
     return path;

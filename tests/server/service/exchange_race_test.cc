@@ -70,11 +70,11 @@ class Line {
         base::MutexLock lock(mu_);
         while (!stopped_ && (!open_ || messages_.empty())) changed_.Wait(mu_);
         if (stopped_) return;
-        message = std::move(messages_.front());
+        message = messages_.front();
         messages_.pop_front();
       }
       wire::Input input;
-      *input.buffer() = std::move(message);
+      *input.buffer() = message;
       wire::LinkMessage read;
       ASSERT_TRUE(input.Load() && wire::Decode(input, &read));
       to_->OnItems(from_, read.items);
