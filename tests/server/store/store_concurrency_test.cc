@@ -85,7 +85,7 @@ class StoreConcurrency : public testing::Test {
 
   void ReadAll(uint64_t seed) {
     std::mt19937_64 random(seed);
-    std::vector<Version> last(kPartitions * kKeys);
+    std::vector<Version> last(size_t{kPartitions} * kKeys);
     ReadBuffer buffer;
     std::vector<Value> held(16);
     while (!stop_.load()) {
