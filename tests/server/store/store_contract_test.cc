@@ -307,7 +307,8 @@ TEST_F(StoreContract, AClosedPartitionTakesNothing) {
 }
 
 TEST_F(StoreContract, ADroppedPartitionHoldsNothing) {
-  for (int i = 0; i < 1000; ++i) Put(std::to_string(i), i + 1, std::string(i * 20, 'x'));
+  for (int i = 0; i < 1000; ++i)
+    Put(std::to_string(i), i + 1, std::string(size_t{20} * static_cast<size_t>(i), 'x'));
   store_->Flush(kPartition, NamespaceId(1), Version(5));
   store_->Erase(KeyIn(kPartition, "gone"), Version(2000));
   store_->DropPartition(kPartition);
