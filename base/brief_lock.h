@@ -3,8 +3,8 @@
 // learn whether somebody sleeps on it. Nobody does: whoever finds it taken looks again, lets others
 // run if it stays so, as its holder may have lost its processor, and then sleeps by the clock.
 //
-// Thread safety: what it is for. Not fair, and without a condition variable; nothing that waits for
-// the network, the disk or another thread's work is done under it.
+// Thread safety: what it is for. Not fair, and without a condition variable. Nothing that waits for
+// the network, the disk or another thread is done under it, but for taking a lock held as briefly.
 #pragma once
 
 #include <sched.h>

@@ -58,7 +58,6 @@ class UnaryCall final : public rpc::Tag {
     // The end of a call that never came is not told.
     if (phase_ == Phase::kWaiting && !ok) return End();
     if (phase_ == Phase::kAnswering) return LetGo();
-    if (method_->watched) holds_ = 2;
     Wait(method_);
     method_->handler(*this);
   }
@@ -84,7 +83,8 @@ class UnaryCall final : public rpc::Tag {
   };
   enum class Phase : uint8_t { kWaiting, kAnswering };
 
-  explicit UnaryCall(std::shared_ptr<const Method> method) : method_(std::move(method)) {}
+  explicit UnaryCall(std::shared_ptr<const Method> method)
+      : method_(std::move(method)), holds_(method_->watched ? 2 : 1) {}
 
   static void Wait(std::shared_ptr<const Method> method) {
     if (!method->gate->Enter()) return;
@@ -105,8 +105,10 @@ class UnaryCall final : public rpc::Tag {
   const std::shared_ptr<const Method> method_;
   Over over_{this};
   std::atomic<bool> cancelled_{false};
-  // Events that will still come. Acquire and release: who deletes sees what the other did.
-  std::atomic<int> holds_{1};
+  // Events that will still come once there is a call: the answer's, and the end if it is watched,
+  // which another thread may see before this one sees the call. Acquire and release: who deletes
+  // sees what the other did.
+  std::atomic<int> holds_;
   grpc::ServerContext context_;
   Request request_;
   Response response_;

@@ -437,6 +437,27 @@ TEST_F(EndlessScan, EndsWhenItsUnaryCallerHasGone) {
   EXPECT_TRUE(Wait([&] { return handler_->under_way() == 0; }));
 }
 
+// The end of a call may be seen by one thread while the other has only just been told of the call.
+TEST_F(EndlessScan, CallersWhoGoAtOnceLeaveNothing) {
+  constexpr int kCalls = 2000;
+  for (int i = 0; i < kCalls; ++i) {
+    grpc::CompletionQueue queue;
+    grpc::ClientContext context;
+    v1::ScanResponse response;
+    grpc::Status status;
+    const auto call = stub_->AsyncScan(&context, {}, &queue);
+    call->Finish(&response, &status, nullptr);
+    for (int turn = i % 20; turn > 0; --turn) std::this_thread::yield();
+    context.TryCancel();
+    void* tag = nullptr;
+    bool ok = false;
+    ASSERT_TRUE(queue.Next(&tag, &ok));
+    queue.Shutdown();
+    EXPECT_FALSE(queue.Next(&tag, &ok));
+  }
+  EXPECT_TRUE(Wait([&] { return handler_->under_way() == 0; }));
+}
+
 TEST_F(EndlessScan, EndsWhenItsStreamHasGone) {
   grpc::ClientContext context;
   const auto stream = stub_->Exchange(&context);
