@@ -447,7 +447,7 @@ TEST_F(EndlessScan, CallersWhoGoAtOnceLeaveNothing) {
     grpc::Status status;
     const auto call = stub_->AsyncScan(&context, {}, &queue);
     call->Finish(&response, &status, nullptr);
-    for (int turn = i % 20; turn > 0; --turn) std::this_thread::yield();
+    for (int turn = i % 200; turn > 0; --turn) std::this_thread::yield();
     context.TryCancel();
     void* tag = nullptr;
     bool ok = false;
