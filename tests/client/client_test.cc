@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "base/mutex.h"
 #include "base/status.h"
+#include "tests/client/client_test_util.h"
 #include "tests/support/fake_cache_node.h"
 #include "tests/support/notification.h"
 
@@ -22,81 +23,6 @@ namespace atoll {
 namespace {
 
 using test::FakeAnswer;
-
-constexpr absl::Duration kLong = absl::Seconds(60);
-
-// Blocks whoever passes until it is opened.
-class Door {
- public:
-  ~Door() { Open(); }
-  void Open() {
-    base::MutexLock lock(mu_);
-    open_ = true;
-    changed_.SignalAll();
-  }
-  void Pass() {
-    base::MutexLock lock(mu_);
-    ++arrived_;
-    changed_.SignalAll();
-    while (!open_) changed_.Wait(mu_);
-  }
-  void WaitForArrivals(int count) {
-    base::MutexLock lock(mu_);
-    while (arrived_ < count) changed_.Wait(mu_);
-  }
-
- private:
-  base::Mutex mu_;
-  base::CondVar changed_;
-  bool open_ ABSL_GUARDED_BY(mu_) = false;
-  int arrived_ ABSL_GUARDED_BY(mu_) = 0;
-};
-
-class ClientTest : public testing::Test {
- protected:
-  ClientTest() {
-    for (const char* name : {"n1", "n2", "n3"}) {
-      nodes_.push_back(std::make_unique<test::FakeCacheNode>(&cluster_, name));
-      nodes_.back()->Start();
-    }
-    SetOwners({0, 1, 2}, 1);
-  }
-  ~ClientTest() override { client_.reset(); }
-
-  void SetOwners(const std::vector<size_t>& owners, uint64_t version, bool announce = true) {
-    std::vector<test::FakeCacheNode*> nodes;
-    for (const size_t owner : owners) nodes.push_back(nodes_[owner].get());
-    cluster_.SetMap(test::MapOf(nodes, version), announce);
-  }
-
-  Client& Connect(ClientOptions options = {}) {
-    if (options.endpoints.empty()) options.endpoints = {nodes_[0]->address()};
-    if (options.timeout == absl::Seconds(1)) options.timeout = kLong;
-    auto client = Client::Create(std::move(options));
-    EXPECT_TRUE(client.ok()) << client.status();
-    client_ = *std::move(client);
-    EXPECT_TRUE(client_->WaitUntilReady(absl::Now() + kLong).ok());
-    return *client_;
-  }
-
-  // A key of the partition whose owner, with `nodes` of them, is the given one.
-  static std::string KeyOf(size_t owner, size_t nodes = 3, int salt = 0) {
-    for (int i = 0;; ++i) {
-      std::string key = "key" + std::to_string(salt) + "." + std::to_string(i);
-      if (base::PartitionOfHash(base::HashKey("default", key)).value() % nodes == owner) return key;
-    }
-  }
-
-  int64_t Operations() const {
-    int64_t sum = 0;
-    for (const auto& node : nodes_) sum += node->operations();
-    return sum;
-  }
-
-  test::FakeCacheCluster cluster_;
-  std::vector<std::unique_ptr<test::FakeCacheNode>> nodes_;
-  std::unique_ptr<Client> client_;
-};
 
 TEST_F(ClientTest, CarriesOutEachKindOfOperation) {
   Client& client = Connect();
@@ -361,45 +287,6 @@ TEST_F(ClientTest, AStrictReadNeverJoinsAFlightAlreadySent) {
   EXPECT_EQ(client.stats().collapsed, static_cast<uint64_t>(kLater));
 }
 
-TEST_F(ClientTest, AHundredReadersOfALargeValueReadItOnceAndShareIt) {
-  Client& client = Connect();
-  const std::string key = KeyOf(1);
-  const std::string large(5 << 20, 'x');
-  ASSERT_TRUE(client.Set(key, large).ok());
-  ASSERT_EQ(cluster_.Find("default", key)->value.size(), large.size());
-  Door door;
-  std::atomic<int> streams{0};
-  nodes_[1]->SetHook([&](const v1::Operation& op) -> std::optional<FakeAnswer> {
-    // Comes first by the batch stream, then by one of its own.
-    if (op.has_get() && op.id() != 0) door.Pass();
-    if (op.has_get() && op.id() == 0) ++streams;
-    return std::nullopt;
-  });
-  constexpr size_t kReaders = 100;
-  base::Mutex mu;
-  base::CondVar changed;
-  std::vector<Value> values;
-  const auto keep = [&](absl::StatusOr<GetResult> got) {
-    ASSERT_TRUE(got.ok()) << got.status();
-    base::MutexLock lock(mu);
-    values.push_back(got->value);
-    changed.SignalAll();
-  };
-  client.GetAsync(key, {}, keep);
-  door.WaitForArrivals(1);
-  for (size_t i = 1; i < kReaders; ++i) client.GetAsync(key, {}, keep);
-  const int64_t before = cluster_.values_read();
-  door.Open();
-  base::MutexLock lock(mu);
-  while (values.size() < kReaders) changed.Wait(mu);
-  EXPECT_EQ(cluster_.values_read() - before, 1);
-  EXPECT_EQ(streams, 1);  // The second flight was a revalidation.
-  for (const Value& value : values) {
-    EXPECT_EQ(value.size(), large.size());
-    EXPECT_TRUE(value.SharesWith(values[0]));
-  }
-}
-
 TEST_F(ClientTest, CallsThatCallbacksStartAreCountedOnce) {
   Client& client = Connect();
   const std::string ours = KeyOf(1);
@@ -429,76 +316,6 @@ TEST_F(ClientTest, CallsThatCallbacksStartAreCountedOnce) {
   }
   EXPECT_EQ(client.stats().calls - before, kGets);
   EXPECT_EQ(client.stats().failures, 0u);
-}
-
-TEST_F(ClientTest, AValueThatGrowsAboveWhatOneMessageHoldsComesInChunks) {
-  Client& client = Connect();
-  const std::string key = KeyOf(1);
-  ASSERT_TRUE(client.Set(key, std::string(1 << 20, 'x')).ok());
-  const std::string larger((1 << 20) + 1, 'y');
-  std::atomic<int> calls{0};
-  nodes_[1]->SetHook([&](const v1::Operation& op) -> std::optional<FakeAnswer> {
-    // The batch stream told its size.
-    if (op.has_get() && op.id() == 0 && calls++ == 0) {
-      v1::SetRequest set;
-      set.set_namespace_("default");
-      set.set_key(key);
-      set.set_value(larger);
-      cluster_.Store(set);
-    }
-    return std::nullopt;
-  });
-  const auto got = client.Get(key);
-  ASSERT_TRUE(got.ok()) << got.status();
-  EXPECT_TRUE(got->value.view() == larger);
-  EXPECT_EQ(calls, 2);
-  EXPECT_EQ(client.stats().retries, 0u);
-}
-
-TEST_F(ClientTest, AValueThatWasLargeIsAskedForByOneCall) {
-  Client& client = Connect();
-  const std::string key = KeyOf(1);
-  const std::string large(200'000, 'x');
-  std::atomic<int> messages{0};
-  std::atomic<int> calls{0};
-  nodes_[1]->SetHook([&](const v1::Operation& op) -> std::optional<FakeAnswer> {
-    if (op.has_get()) ++(op.id() != 0 ? messages : calls);
-    return std::nullopt;
-  });
-  const auto expect = [&](std::string_view value, int more_messages, int more_calls) {
-    const int messages_before = messages;
-    const int calls_before = calls;
-    const auto got = client.Get(key);
-    ASSERT_TRUE(got.ok()) << got.status();
-    EXPECT_TRUE(got->value.view() == value);
-    EXPECT_EQ(messages - messages_before, more_messages);
-    EXPECT_EQ(calls - calls_before, more_calls);
-  };
-  ASSERT_TRUE(client.Set(key, large).ok());
-  expect(large, 1, 1);
-  expect(large, 0, 1);
-  // As soon as it is small it goes with others again.
-  ASSERT_TRUE(client.Set(key, "small").ok());
-  expect("small", 0, 1);
-  expect("small", 1, 0);
-  ASSERT_TRUE(client.Set(key, large).ok());
-  expect(large, 1, 1);
-  ASSERT_TRUE(client.Delete(key).ok());
-  const auto gone = client.Get(key);
-  ASSERT_TRUE(gone.ok()) << gone.status();
-  EXPECT_EQ(gone->outcome, Outcome::kMiss);
-}
-
-TEST_F(ClientTest, LargeValuesGoBothWays) {
-  Client& client = Connect();
-  std::string large(10 << 20, 0);
-  for (size_t i = 0; i < large.size(); ++i) large[i] = static_cast<char>(i * 2654435761u >> 13);
-  ASSERT_TRUE(client.Set("large", large, {.flags = 3}).ok());
-  const auto got = client.Get("large");
-  ASSERT_TRUE(got.ok()) << got.status();
-  EXPECT_TRUE(got->value.view() == large);
-  EXPECT_EQ(got->flags, 3u);
-  EXPECT_EQ(client.stats().streamed, 2u);
 }
 
 TEST_F(ClientTest, ManyKeysAreAnsweredEachOnItsOwn) {

@@ -1,14 +1,10 @@
 #include "tests/support/cache_nodes.h"
 
-#include <grpcpp/server_builder.h>
-
-#include <chrono>
 #include <cstdlib>
 #include <iostream>
 #include <utility>
 
 #include "base/hash.h"
-#include "rpc/channel.h"
 
 namespace atoll::test {
 
@@ -43,12 +39,12 @@ CacheNodes::CacheNodes(const CacheNodesOptions& options) {
         service::CacheLimits{.max_value_bytes = options.memory_bytes / 8,
                              .max_operations = options.max_operations,
                              .test_burn = options.burn});
-    Serve(*node, routing::Hop::kFirst, node->client);
-    Serve(*node, routing::Hop::kLast, node->peer);
+    node->client = std::make_unique<CacheListener>(node->handler.get(), routing::Hop::kFirst);
+    node->peer = std::make_unique<CacheListener>(node->handler.get(), routing::Hop::kLast);
     ring::Member member;
     member.name = node->view.node_name();
     member.incarnation = node->view.self();
-    member.listeners = {{"client", node->client.address}, {"peer", node->peer.address}};
+    member.listeners = {{"client", node->client->address()}, {"peer", node->peer->address()}};
     map_.members.push_back(std::move(member));
     node->tick = std::make_unique<base::Periodic>(
         absl::Milliseconds(10), [replicator = node->replicator.get()] { replicator->Tick(); });
@@ -69,9 +65,9 @@ CacheNodes::CacheNodes(const CacheNodesOptions& options) {
 CacheNodes::~CacheNodes() {
   for (auto& node : nodes_) {
     node->handler->Drain(absl::Seconds(30));
-    Stop(node->client);
+    node->client->Stop();
   }
-  for (auto& node : nodes_) Stop(node->peer);
+  for (auto& node : nodes_) node->peer->Stop();
   for (auto& node : nodes_) {
     node->tick.reset();
     node->view.RemoveListener(node->replicator.get());
@@ -82,37 +78,9 @@ CacheNodes::~CacheNodes() {
   }
 }
 
-void CacheNodes::Serve(Node& node, routing::Hop hop, Listener& listener) {
-  listener.service = std::make_unique<service::CacheGrpcService>(node.handler.get(), hop);
-  grpc::ServerBuilder builder;
-  builder.SetMaxReceiveMessageSize(rpc::kMaxMessageBytes);
-  builder.SetMaxSendMessageSize(rpc::kMaxMessageBytes);
-  int port = 0;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-  builder.RegisterService(listener.service->service());
-  // Two that are always at work: what events of one stream do at the same time is seen.
-  listener.pollers = std::make_unique<rpc::PollerPool>(
-      rpc::PollerPool::Options{.name = "io", .threads = 2, .always = 2},
-      builder.AddCompletionQueue());
-  listener.server = builder.BuildAndStart();
-  listener.service->Serve(listener.pollers->queue(), &listener.calls);
-  listener.pollers->Start();
-  listener.address = "127.0.0.1:" + std::to_string(port);
-  listener.channel = rpc::MakeChannel(listener.address);
-}
-
-void CacheNodes::Stop(Listener& listener) {
-  if (listener.server == nullptr) return;
-  listener.server->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(50));
-  listener.calls.Close();
-  listener.calls.Drain(absl::InfiniteDuration());
-  listener.pollers->Stop();
-  listener.server.reset();
-}
-
 void CacheNodes::StopServing(int node) {
-  Stop(nodes_[node]->client);
-  Stop(nodes_[node]->peer);
+  nodes_[node]->client->Stop();
+  nodes_[node]->peer->Stop();
 }
 
 int CacheNodes::OwnerOf(const std::string& key) const {

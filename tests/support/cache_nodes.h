@@ -5,7 +5,6 @@
 #pragma once
 
 #include <grpcpp/channel.h>
-#include <grpcpp/server.h>
 
 #include <functional>
 #include <memory>
@@ -14,14 +13,13 @@
 
 #include "base/periodic.h"
 #include "rpc/completion_queue.h"
-#include "rpc/poller_pool.h"
 #include "rpc/timers.h"
 #include "server/replication/replicator.h"
 #include "server/routing/peer_forwarder.h"
 #include "server/routing/router.h"
 #include "server/service/cache_handler.h"
-#include "server/service/cache_service.h"
 #include "server/store/store.h"
+#include "tests/support/cache_listener.h"
 #include "tests/support/fake_cluster_view.h"
 
 namespace atoll::test {
@@ -44,11 +42,13 @@ class CacheNodes {
 
   int size() const { return static_cast<int>(nodes_.size()); }
   // To the listener for clients, and to that for nodes.
-  const std::shared_ptr<grpc::Channel>& channel(int node) { return nodes_[node]->client.channel; }
-  const std::shared_ptr<grpc::Channel>& peer_channel(int node) {
-    return nodes_[node]->peer.channel;
+  const std::shared_ptr<grpc::Channel>& channel(int node) {
+    return nodes_[node]->client->channel();
   }
-  const std::string& address(int node) { return nodes_[node]->client.address; }
+  const std::shared_ptr<grpc::Channel>& peer_channel(int node) {
+    return nodes_[node]->peer->channel();
+  }
+  const std::string& address(int node) { return nodes_[node]->client->address(); }
   routing::Router& router(int node) { return *nodes_[node]->router; }
   service::CacheHandler& handler(int node) { return *nodes_[node]->handler; }
   routing::ByteBudget& budget(int node) { return *nodes_[node]->budget; }
@@ -66,14 +66,6 @@ class CacheNodes {
   void StopServing(int node);
 
  private:
-  struct Listener {
-    std::unique_ptr<service::CacheGrpcService> service;
-    std::unique_ptr<rpc::PollerPool> pollers;
-    std::unique_ptr<grpc::Server> server;
-    base::Gate calls;
-    std::string address;
-    std::shared_ptr<grpc::Channel> channel;
-  };
   class NoTransport final : public replication::Transport {
    public:
     void Send(base::Incarnation, const internal::v1::PeerMessage&) override {}
@@ -93,13 +85,10 @@ class CacheNodes {
     std::unique_ptr<routing::PeerForwarder> forwarder;
     std::unique_ptr<routing::Router> router;
     std::unique_ptr<service::CacheHandler> handler;
-    Listener client;
-    Listener peer;
+    std::unique_ptr<CacheListener> client;
+    std::unique_ptr<CacheListener> peer;
     std::unique_ptr<base::Periodic> tick;
   };
-
-  static void Serve(Node& node, routing::Hop hop, Listener& listener);
-  static void Stop(Listener& listener);
 
   std::vector<std::unique_ptr<Node>> nodes_;
   ring::PlacementMap map_;

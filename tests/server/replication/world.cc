@@ -5,34 +5,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "rpc/wire/peer_codec.h"
+#include "tests/support/encoding_transport.h"
 
 namespace atoll::replication::sim {
 
-class World::Wire : public Transport {
+class World::Wire : public test::EncodingTransport {
  public:
   Wire(World* world, base::Incarnation from) : world_(world), from_(from) {}
-  void Send(base::Incarnation to, const internal::v1::PeerMessage& message) override {
-    const size_t size = message.ByteSizeLong();
-    wire::Output out;
-    uint8_t* const place = wire::ReserveItem(size, &out);
-    message.SerializeWithCachedSizesToArray(place);
-    out.Advance(place + size);
-    Deliver(to, &out);
-  }
   void SendAppend(base::Incarnation to, const wire::AppendToSend& append) override {
     if (!append.records.empty()) Count(to);
-    wire::Output out;
-    wire::AppendItem(append, &out);
-    Deliver(to, &out);
-  }
-  void SendAck(base::Incarnation to, const wire::AppendAck& ack) override {
-    wire::Output out;
-    wire::AppendItem(ack, &out);
-    Deliver(to, &out);
-  }
-  bool SendAlong(base::Incarnation to, const internal::v1::PeerMessage& message) override {
-    Send(to, message);
-    return true;
+    EncodingTransport::SendAppend(to, append);
   }
   void Hold() override { ++holds_; }
   void Release() override {
@@ -51,9 +33,8 @@ class World::Wire : public Transport {
       ++departed_;
     }
   }
-  // As the production transport encodes it.
-  void Deliver(base::Incarnation to, wire::Output* out) {
-    world_->Deliver(from_, to, std::make_shared<grpc::ByteBuffer>(out->Finish()));
+  void Deliver(base::Incarnation to, grpc::ByteBuffer message) override {
+    world_->Deliver(from_, to, std::make_shared<grpc::ByteBuffer>(std::move(message)));
   }
 
   World* const world_;

@@ -1,11 +1,9 @@
 // Scans take turns: bounded slices, between which their thread serves whatever else came.
 #include <grpcpp/completion_queue.h>
-#include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstdlib>
 #include <deque>
 #include <functional>
@@ -17,15 +15,13 @@
 #include <utility>
 #include <vector>
 
-#include "base/gate.h"
 #include "base/status.h"
-#include "rpc/channel.h"
 #include "rpc/completion_queue.h"
-#include "rpc/poller_pool.h"
 #include "rpc/timers.h"
 #include "server/routing/router.h"
 #include "server/routing/scan_turns.h"
-#include "server/service/cache_service.h"
+#include "server/service/cache_handler.h"
+#include "tests/support/cache_listener.h"
 #include "tests/support/fake_cluster_view.h"
 
 namespace atoll::routing {
@@ -378,26 +374,14 @@ class EndlessScan : public testing::Test {
     view_.SetMap(test::MakeSimpleMap({.nodes = 1, .replication_factor = 1}));
     router_.emplace(&replicator_, &view_, nullptr, &timers_, &clock_, ScanLimits{.clock = &clock_});
     handler_.emplace(&*router_, &budget_, &clock_, service::CacheLimits{});
-    service_.emplace(&*handler_, Hop::kFirst);
-    grpc::ServerBuilder builder;
-    int port = 0;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-    builder.RegisterService(service_->service());
-    pollers_.emplace(rpc::PollerPool::Options{.name = "io", .threads = 2, .always = 2},
-                     builder.AddCompletionQueue());
-    server_ = builder.BuildAndStart();
-    service_->Serve(pollers_->queue(), &calls_);
-    pollers_->Start();
+    listener_.emplace(&*handler_, Hop::kFirst);
     out_.Start();
-    stub_ = v1::CacheService::NewStub(rpc::MakeChannel("127.0.0.1:" + std::to_string(port)));
+    stub_ = v1::CacheService::NewStub(listener_->channel());
   }
   ~EndlessScan() override {
     router_->Stop();
     timers_.Stop();
-    server_->Shutdown(std::chrono::system_clock::now());
-    calls_.Close();
-    calls_.Drain(absl::InfiniteDuration());
-    pollers_->Stop();
+    listener_->Stop();
     out_.Stop();
   }
   // False: it has not come true for long.
@@ -418,10 +402,7 @@ class EndlessScan : public testing::Test {
   std::optional<Router> router_;
   ByteBudget budget_{1 << 20};
   std::optional<service::CacheHandler> handler_;
-  std::optional<service::CacheGrpcService> service_;
-  base::Gate calls_;
-  std::optional<rpc::PollerPool> pollers_;
-  std::unique_ptr<grpc::Server> server_;
+  std::optional<test::CacheListener> listener_;
   std::unique_ptr<v1::CacheService::Stub> stub_;
 };
 

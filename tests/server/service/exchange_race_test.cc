@@ -1,7 +1,6 @@
 // Operations that wait for two replicas, of streams that may be gone by then: commits come from a
 // thread for each replica, deadlines from the ticks, cancellations from gRPC's. Whatever comes
 // first, every operation ends once. The replicators and the server are the production ones.
-#include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -18,18 +17,17 @@
 #include <utility>
 #include <vector>
 
-#include "base/gate.h"
 #include "base/hash.h"
 #include "base/mutex.h"
 #include "base/periodic.h"
-#include "rpc/channel.h"
 #include "rpc/completion_queue.h"
-#include "rpc/poller_pool.h"
 #include "rpc/status.h"
 #include "rpc/timers.h"
 #include "rpc/wire/peer_codec.h"
 #include "server/replication/replicator.h"
-#include "server/service/cache_service.h"
+#include "server/service/cache_handler.h"
+#include "tests/support/cache_listener.h"
+#include "tests/support/encoding_transport.h"
 #include "tests/support/fake_cluster_view.h"
 
 namespace atoll::service {
@@ -91,34 +89,14 @@ class Line {
   std::thread thread_;
 };
 
-class Lines final : public replication::Transport {
+class Lines final : public test::EncodingTransport {
  public:
-  void Send(base::Incarnation to, const internal::v1::PeerMessage& message) override {
-    const size_t size = message.ByteSizeLong();
-    wire::Output out;
-    uint8_t* const place = wire::ReserveItem(size, &out);
-    message.SerializeWithCachedSizesToArray(place);
-    out.Advance(place + size);
-    Put(to, &out);
-  }
-  void SendAppend(base::Incarnation to, const wire::AppendToSend& append) override {
-    wire::Output out;
-    wire::AppendItem(append, &out);
-    Put(to, &out);
-  }
-  void SendAck(base::Incarnation to, const wire::AppendAck& ack) override {
-    wire::Output out;
-    wire::AppendItem(ack, &out);
-    Put(to, &out);
-  }
-  bool SendAlong(base::Incarnation, const internal::v1::PeerMessage&) override { return false; }
-
   std::map<base::Incarnation, std::unique_ptr<Line>> lines;
 
  private:
-  void Put(base::Incarnation to, wire::Output* out) {
+  void Deliver(base::Incarnation to, grpc::ByteBuffer message) override {
     const auto line = lines.find(to);
-    if (line != lines.end()) line->second->Put(out->Finish());
+    if (line != lines.end()) line->second->Put(std::move(message));
   }
 };
 
@@ -159,17 +137,13 @@ class ExchangeRace : public testing::Test {
     out_.Start();
     router_.emplace(nodes_[0]->replicator.get(), &nodes_[0]->view, nullptr, &timers_, &clock);
     handler_.emplace(&*router_, &budget_, &clock, CacheLimits{});
-    service_.emplace(&*handler_, routing::Hop::kLast);
-    Serve();
+    listener_.emplace(&*handler_, routing::Hop::kLast);
   }
 
   ~ExchangeRace() override {
     EXPECT_TRUE(handler_->Drain(absl::Seconds(30)));
     ticks_.reset();
-    server_->Shutdown(std::chrono::system_clock::now());
-    calls_.Close();
-    calls_.Drain(absl::InfiniteDuration());
-    pollers_->Stop();
+    listener_->Stop();
     router_->Stop();
     timers_.Stop();
     out_.Stop();
@@ -177,19 +151,6 @@ class ExchangeRace : public testing::Test {
       node->view.RemoveListener(node->replicator.get());
       node->lines.lines.clear();
     }
-  }
-
-  void Serve() {
-    grpc::ServerBuilder builder;
-    int port = 0;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-    builder.RegisterService(service_->service());
-    pollers_.emplace(rpc::PollerPool::Options{.name = "io", .threads = 2, .always = 2},
-                     builder.AddCompletionQueue());
-    server_ = builder.BuildAndStart();
-    service_->Serve(pollers_->queue(), &calls_);
-    pollers_->Start();
-    channel_ = rpc::MakeChannel("127.0.0.1:" + std::to_string(port));
   }
 
   // Deadlines end here. Replicas answer in some of the ticks only, so that many come first.
@@ -215,11 +176,7 @@ class ExchangeRace : public testing::Test {
   routing::ByteBudget budget_{uint64_t{64} << 20};
   std::optional<routing::Router> router_;
   std::optional<CacheHandler> handler_;
-  std::optional<CacheGrpcService> service_;
-  base::Gate calls_;
-  std::optional<rpc::PollerPool> pollers_;
-  std::unique_ptr<grpc::Server> server_;
-  std::shared_ptr<grpc::Channel> channel_;
+  std::optional<test::CacheListener> listener_;
   std::unique_ptr<base::Periodic> ticks_;
 };
 
@@ -262,7 +219,7 @@ TEST_F(ExchangeRace, EveryOperationEndsOnceThoughDeadlinesAndCancellationsRaceWi
   const auto one_stream = [&](std::minstd_rand& random) {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
-    const auto stub = v1::CacheService::NewStub(channel_);
+    const auto stub = v1::CacheService::NewStub(listener_->channel());
     const auto stream = stub->Exchange(&context);
     const bool cancel = random() % 3 == 0;
     for (uint64_t m = 0; m < kMessages; ++m) {
