@@ -2,7 +2,7 @@
 // hash share the greater version, which at worst refuses an outdated write of the other.
 //
 // A block of nodes is both the hash table and the list by age, so that each step but a change of
-// its size takes a few links. To double it to kMost nodes takes 10 us where the memory is new, of
+// its size takes a few links. To double it to kMost nodes takes 8 us where the memory is new, of
 // the 20 that a lock may be held. The blocks of all partitions have one budget, which counts what
 // they take, not what is in them. Who finds no room remembers less (see Tables::Remember).
 //
