@@ -156,12 +156,12 @@ class Tombstones {
     Resize(wanted);
     return true;
   }
-  // Half of it, where three quarters are free: it is half full then, as it is after growing. All of
-  // it if nothing is left.
+  // Half of it, again and again, where three quarters are free: it is half full then, as it is
+  // after growing. All of it if nothing is left.
   void Shrink() {
-    if (size_ * 4 > nodes_.size() || nodes_.empty()) return;
-    const size_t wanted = size_ == 0 ? 0 : nodes_.size() / 2;
-    if (wanted != 0 && wanted < kLeast) return;
+    size_t wanted = size_ == 0 ? 0 : nodes_.size();
+    while (wanted > kLeast && size_ * 4 <= wanted) wanted /= 2;
+    if (wanted == nodes_.size()) return;
     budget_->Give(BytesOf(nodes_.size() - wanted));
     Resize(wanted);
   }

@@ -61,6 +61,15 @@ TEST(Tombstones, ForgetWhatIsCommittedOldestFirstASliceAtATime) {
   EXPECT_EQ(tombstones.ForgetOldest(), Version());
 }
 
+TEST(Tombstones, ASliceGivesBackAllThatItLeavesFree) {
+  TombstoneBudget budget(kPlenty);
+  Tombstones tombstones(&budget);
+  for (uint64_t i = 1; i <= 128; ++i) tombstones.Remember(i, Version(i), kPlenty);
+  tombstones.ForgetUpTo(Version(127), 128);
+  EXPECT_EQ(tombstones.size(), 1u);
+  EXPECT_EQ(budget.bytes(), int64_t{4} * 24) << "the least block";
+}
+
 TEST(Tombstones, AllPartitionsShareOneBudget) {
   TombstoneBudget budget(kPlenty);
   Tombstones one(&budget);
