@@ -502,7 +502,8 @@ Step RequestReader::Next(Operation* out) {
     if (tag == TagOf(1, kBytes)) return ReadOne(reader_, out) ? Step::kItem : Step::kOther;
     const bool read = tag < 0x80 && Once(tag, &seen_) &&
                       ((tag == TagOf(2, kVarint) && ReadBool(reader_, &refuse_wrong_owner_)) ||
-                       (tag == TagOf(3, kVarint) && reader_.Varint(&sent_us_)));
+                       (tag == TagOf(3, kVarint) && reader_.Varint(&sent_us_)) ||
+                       (tag == TagOf(4, kVarint) && reader_.Varint(&max_value_bytes_)));
     if (!read) return Step::kOther;
   }
   return Step::kEnd;

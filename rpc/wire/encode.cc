@@ -192,6 +192,10 @@ uint8_t* WriteRefuseWrongOwner(uint8_t* out) { return PutNumber(2, 1, out); }
 
 uint8_t* WriteSent(uint64_t sent_us, uint8_t* out) { return PutNumber(3, sent_us, out); }
 
+uint8_t* WriteValueLimit(uint64_t max_value_bytes, uint8_t* out) {
+  return PutNumber(4, max_value_bytes, out);
+}
+
 size_t ResultFrameSize(uint64_t id, size_t body_size) {
   return MessageSize(ResultSize(id, body_size)) - body_size;
 }

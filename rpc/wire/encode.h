@@ -66,6 +66,9 @@ uint8_t* WriteOperationFrame(uint64_t id, uint32_t timeout_ms, size_t body_size,
 // ExchangeRequest.refuse_wrong_owner.
 inline constexpr size_t kRefuseWrongOwnerSize = 2;
 uint8_t* WriteRefuseWrongOwner(uint8_t* out);
+// ExchangeRequest.max_value_bytes, not 0.
+inline constexpr size_t kMaxValueLimitSize = 11;
+uint8_t* WriteValueLimit(uint64_t max_value_bytes, uint8_t* out);
 // ExchangeRequest.sent_us, not 0.
 inline constexpr size_t kMaxSentSize = 11;
 uint8_t* WriteSent(uint64_t sent_us, uint8_t* out);

@@ -91,7 +91,12 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
       gathering_ = true;
     }
     if (absl::Status status = batch->Decode(); !status.ok()) return Reject(status);
-    if (!std::exchange(seen_first_, true) && batch->refuse_wrong_owner()) last_hop_ = true;
+    if (!std::exchange(seen_first_, true)) {
+      if (batch->refuse_wrong_owner()) last_hop_ = true;
+      max_value_bytes_ = std::clamp(batch->max_value_bytes(), routing::kExchangeValueBytes,
+                                    routing::kUnaryValueBytes);
+      message_bytes_ = OperationBatch::MessageBytes(max_value_bytes_);
+    }
     // Late operations keep the stream, too.
     batch->keep = shared_from_this();
     GoOn(std::move(batch), /*anew=*/true);
@@ -108,7 +113,10 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
 
   // Carries a message out, or what is left of it.
   void GoOn(std::unique_ptr<OperationBatch> batch, bool anew) {
-    output_.Expect(std::min(kMostExpected, batch->count() * bytes_per_answer_));
+    // Large values go by reference, and need none.
+    if (max_value_bytes_ == routing::kExchangeValueBytes) {
+      output_.Expect(std::min(kMostExpected, batch->count() * bytes_per_answer_));
+    }
     const size_t before = written_bytes_ + output_.size();
     const bool done = anew ? Run(batch.get()) : batch->Resume();
     if (!done) return Pause(std::move(batch));
@@ -123,7 +131,9 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
 
   bool Run(OperationBatch* batch) {
     const absl::Duration now = base::Clock::Real().BootTime();
-    const absl::Duration waited = waiting_time_.Observe(batch->sent_us(), now);
+    // What it waited for its own caller, who took no answers, is not the node's.
+    const absl::Duration waited =
+        std::min(waiting_time_.Observe(batch->sent_us(), now), now - read_again_at_);
     if (!waiting_time_.IsOverload(waited, CacheHandler::kRound, now)) {
       return batch->Run(Info(absl::InfiniteDuration()), &output_, this);
     }
@@ -202,7 +212,7 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
     OperationBatch* const batch = late->batch;
     if (!broken_) {
       batch->Encode(late, std::move(result), &late_output_);
-      if (late_output_.size() >= OperationBatch::kMessageBytes) QueueLocked(&late_output_);
+      if (late_output_.size() >= message_bytes_) QueueLocked(&late_output_);
     }
     if (batch->Leave()) {
       keep = std::move(batch->keep);
@@ -218,7 +228,7 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
     held_bytes_ -= bytes;
     if (!broken_) {
       AppendOther(body, &late_output_);
-      if (late_output_.size() >= OperationBatch::kMessageBytes) QueueLocked(&late_output_);
+      if (late_output_.size() >= message_bytes_) QueueLocked(&late_output_);
     }
     AdvanceSoonLocked();
   }
@@ -237,7 +247,7 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
   CallInfo Info(absl::Duration deadline) const {
     CallInfo info;
     info.options.hop = last_hop_ ? routing::Hop::kLast : routing::Hop::kFirst;
-    info.options.max_value_bytes = routing::kExchangeValueBytes;
+    info.options.max_value_bytes = max_value_bytes_;
     info.deadline = deadline;
     return info;
   }
@@ -288,6 +298,7 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
   }
 
   void ReadLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (std::exchange(held_off_, false)) read_again_at_ = base::Clock::Real().BootTime();
     reading_ = std::move(idle_);
     if (reading_ == nullptr) reading_ = std::make_unique<OperationBatch>(entry_.handler);
     stream_.Read(reading_->input().buffer(), read_.Arm());
@@ -303,9 +314,13 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
       ready_bytes_ = 0;
     }
     if (!writing_ && UnwrittenLocked() > 0) WriteLocked();
-    if (reading_ == nullptr && paused_ == nullptr && !ended_ &&
-        held_bytes_ + writing_bytes_ + UnwrittenLocked() <= ExchangeCall::kPauseBytes) {
-      ReadLocked();
+    if (reading_ == nullptr && !ended_) {
+      if (paused_ == nullptr &&
+          held_bytes_ + writing_bytes_ + UnwrittenLocked() <= ExchangeCall::kPauseBytes) {
+        ReadLocked();
+      } else if (paused_ != nullptr || writing_bytes_ + UnwrittenLocked() >= held_bytes_) {
+        held_off_ = true;
+      }
     }
     // A message that is no message ends the stream at once; else all is answered first.
     const bool answered = waiting_ == 0 && UnwrittenLocked() == 0;
@@ -323,7 +338,7 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
       ready_.pop_front();
       ready_bytes_ -= next.size;
     } else {
-      if (output_.size() + late_output_.size() <= OperationBatch::kMessageBytes) {
+      if (output_.size() + late_output_.size() <= message_bytes_) {
         output_.Splice(late_output_);
       }
       wire::Output& from = output_.empty() ? late_output_ : output_;
@@ -376,8 +391,13 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
   // Of the reading side: one read at a time.
   bool last_hop_ = false;
   bool seen_first_ = false;
+  // As the first message said; not changed any more when the first operation is carried out.
+  uint64_t max_value_bytes_ = routing::kExchangeValueBytes;
+  size_t message_bytes_ = OperationBatch::kMessageBytes;
   size_t bytes_per_answer_ = 128;
   WaitingTime waiting_time_;
+  // When reading was last taken up again, that had to wait for the caller to take answers.
+  absl::Duration read_again_at_ = -absl::InfiniteDuration();
 
   base::Mutex mu_;
   // Answers of the message that is being carried out, by the thread that does it: its own while
@@ -391,6 +411,8 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
   std::unique_ptr<OperationBatch> idle_ ABSL_GUARDED_BY(mu_);
   // Waits for room; then nothing is read.
   std::unique_ptr<OperationBatch> paused_ ABSL_GUARDED_BY(mu_);
+  // No read is under way, mostly for what the caller has not taken.
+  bool held_off_ ABSL_GUARDED_BY(mu_) = false;
   bool ended_ ABSL_GUARDED_BY(mu_) = false;  // nothing more will be read
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
   bool broken_ ABSL_GUARDED_BY(mu_) = false;  // nothing can be written any more

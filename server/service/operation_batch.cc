@@ -42,6 +42,7 @@ absl::Status OperationBatch::Decode() {
       case wire::Step::kEnd:
         refuse_wrong_owner_ = reader.refuse_wrong_owner();
         sent_us_ = reader.sent_us();
+        max_value_bytes_ = reader.max_value_bytes();
         return absl::OkStatus();
       case wire::Step::kOther:
         return DecodeOther();
@@ -60,6 +61,7 @@ absl::Status OperationBatch::DecodeOther() {
   if (absl::Status s = TooMany(decoded_); !s.ok()) return s;
   refuse_wrong_owner_ = request.refuse_wrong_owner();
   sent_us_ = request.sent_us();
+  max_value_bytes_ = request.max_value_bytes();
   for (v1::Operation& operation : *request.mutable_operations()) {
     AddOther(std::make_unique<v1::Operation>(std::move(operation)));
   }

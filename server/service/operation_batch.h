@@ -29,6 +29,12 @@ class OperationBatch {
  public:
   // What a message should not exceed by more than one answer.
   static constexpr size_t kMessageBytes = size_t{256} << 10;
+  // At what size an answering message goes, where values may be so large: a large one is the last
+  // of its message, since whoever keeps it keeps all of that.
+  static size_t MessageBytes(uint64_t max_value_bytes) {
+    return max_value_bytes > routing::kExchangeValueBytes ? routing::kExchangeValueBytes
+                                                          : kMessageBytes;
+  }
   // A message of 256 KiB cannot hold more.
   static constexpr size_t kMostOperations = 32'768;
 
@@ -45,7 +51,7 @@ class OperationBatch {
   class Owner {
    public:
     virtual ~Owner() = default;
-    // The output has grown to kMessageBytes: the owner may take what it holds.
+    // The output has grown to MessageBytes: the owner may take what it holds.
     virtual void OnFull() = 0;
     // Whether there is room for more answers; else Run pauses.
     virtual bool HasRoom() = 0;
@@ -75,6 +81,7 @@ class OperationBatch {
   size_t count() const { return count_; }
   bool refuse_wrong_owner() const { return refuse_wrong_owner_; }
   uint64_t sent_us() const { return sent_us_; }
+  uint64_t max_value_bytes() const { return max_value_bytes_; }
 
   // Carries all of it out. The batch is busy from then on, until Leave has been called once by the
   // caller and once for each late operation. False: it has paused for want of room, and is to be
@@ -179,6 +186,7 @@ class OperationBatch {
   wire::Input input_;
   bool refuse_wrong_owner_ = false;
   uint64_t sent_us_ = 0;
+  uint64_t max_value_bytes_ = 0;
 
   // Of the message.
   size_t decoded_ = 0;  // operations

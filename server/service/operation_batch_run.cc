@@ -37,6 +37,8 @@ constexpr absl::Duration kDefaultTimeout = absl::Seconds(30);
 
 // So many operations are carried out between two looks at the clock.
 constexpr size_t kPiece = 64;
+// And so many where each may answer 1 MiB: what was found stays where it is until it was taken.
+constexpr size_t kPieceOfLarge = 4;
 constexpr absl::Duration kLongestPause = absl::Seconds(1);
 
 // Nanoseconds. Of this thread alone: a machine that is busy with other processes is not overload.
@@ -177,7 +179,7 @@ OperationBatch::OperationBatch(CacheHandler* handler) : handler_(handler) {}
 OperationBatch::~OperationBatch() = default;
 
 void OperationBatch::Clear() {
-  decoded_ = count_ = reads_ = late_count_ = sent_us_ = 0;
+  decoded_ = count_ = reads_ = late_count_ = sent_us_ = max_value_bytes_ = 0;
   refuse_wrong_owner_ = false;
   steps_.clear();
   keys_.clear();
@@ -209,7 +211,7 @@ bool OperationBatch::Leave() {
 }
 
 void OperationBatch::Flush() {
-  if (output_->size() >= kMessageBytes) owner_->OnFull();
+  if (output_->size() >= MessageBytes(options_.max_value_bytes)) owner_->OnFull();
 }
 
 void OperationBatch::Start(const CallInfo& info, wire::Output* output, Owner* owner) {
@@ -278,7 +280,8 @@ void OperationBatch::EndRun() {
 
 bool OperationBatch::RunInTurn(Step* step) {
   const bool divisible = step->kind == Step::Kind::kGets || step->kind == Step::Kind::kWrites;
-  const size_t piece = burns() ? 1 : kPiece;
+  const bool large = options_.max_value_bytes > routing::kExchangeValueBytes;
+  const size_t piece = burns() ? 1 : large ? kPieceOfLarge : kPiece;
   while (step->count > 0) {
     if (TurnIsOver()) {
       RefuseStep(*step, turn_is_over_);

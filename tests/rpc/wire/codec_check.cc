@@ -247,6 +247,7 @@ std::optional<Generated> ReadStream(Input& input, Elements elements) {
   }
   if constexpr (requires { reader.refuse_wrong_owner(); }) {
     filled.set_refuse_wrong_owner(reader.refuse_wrong_owner());
+    filled.set_max_value_bytes(reader.max_value_bytes());
     filled.set_sent_us(reader.sent_us());
   }
   return filled;

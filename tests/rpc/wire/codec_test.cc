@@ -40,6 +40,7 @@ std::vector<v1::ExchangeRequest> OneOfEach() {
     request.mutable_operations(0)->set_timeout_ms(1000);
     request.set_refuse_wrong_owner(true);
     request.set_sent_us(uint64_t{1} << 40);
+    request.set_max_value_bytes(1 << 20);
   }
   auto* get = requests[0].mutable_operations(0)->mutable_get();
   get->set_namespace_("users");
@@ -378,11 +379,12 @@ TEST(Codec, FramesOperationsAsTheGeneratedParserReadsThem) {
     const auto timeout_ms = static_cast<uint32_t>(make.Number());
     const size_t body = BodySize(Size(get));
     const uint64_t sent_us = id + 1;
-    std::string bytes(
-        kMaxSentSize + kRefuseWrongOwnerSize + OperationFrameSize(id, timeout_ms, body) + body,
-        '\0');
+    std::string bytes(kMaxSentSize + kMaxValueLimitSize + kRefuseWrongOwnerSize +
+                          OperationFrameSize(id, timeout_ms, body) + body,
+                      '\0');
     auto* out = reinterpret_cast<uint8_t*>(bytes.data());
-    out = WriteSent(sent_us, WriteRefuseWrongOwner(out));
+    const uint64_t limit = make.Number() | 1;
+    out = WriteSent(sent_us, WriteValueLimit(limit, WriteRefuseWrongOwner(out)));
     out = WriteOperationFrame(id, timeout_ms, body, out);
     out = WriteBodyHead(Kind::kGet, Size(get), out);
     out = Write(get, out);
@@ -393,6 +395,7 @@ TEST(Codec, FramesOperationsAsTheGeneratedParserReadsThem) {
     ASSERT_EQ(parsed.operations_size(), 1);
     EXPECT_TRUE(parsed.refuse_wrong_owner());
     EXPECT_EQ(parsed.sent_us(), sent_us);
+    EXPECT_EQ(parsed.max_value_bytes(), limit);
     EXPECT_EQ(parsed.operations(0).id(), id);
     EXPECT_EQ(parsed.operations(0).timeout_ms(), timeout_ms);
     EXPECT_EQ(parsed.operations(0).get().key(), key);

@@ -84,6 +84,7 @@ class RandomMessages {
   v1::ExchangeRequest Request(int operations) {
     v1::ExchangeRequest m;
     m.set_refuse_wrong_owner(Sometimes());
+    if (Sometimes()) m.set_max_value_bytes(Number());
     if (Sometimes()) m.set_sent_us(Number());
     for (int i = 0; i < operations; ++i) Fill(m.add_operations());
     return m;

@@ -3,12 +3,15 @@
 #include <google/protobuf/unknown_field_set.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "base/hash.h"
 #include "base/status.h"
 #include "rpc/channel.h"
@@ -31,13 +34,16 @@ class Caller {
     stream_ = stub_->Exchange(&context_);
   }
 
-  // Sends a message, and waits for one answer to each of its operations.
-  Results Call(const v1::ExchangeRequest& request) {
-    EXPECT_TRUE(stream_->Write(request));
+  bool Send(const v1::ExchangeRequest& request) { return stream_->Write(request); }
+  // So many answers.
+  Results Take(size_t count) {
     Results results;
     v1::ExchangeResponse response;
-    while (results.size() < static_cast<size_t>(request.operations_size()) &&
-           stream_->Read(&response)) {
+    while (results.size() < count && stream_->Read(&response)) {
+      std::vector<size_t>& values = messages_.emplace_back();
+      for (const v1::OperationResult& result : response.results()) {
+        values.push_back(result.get().value().size());
+      }
       for (v1::OperationResult& result : *response.mutable_results()) {
         const uint64_t id = result.id();
         EXPECT_TRUE(results.emplace(id, std::move(result)).second) << id;
@@ -45,6 +51,15 @@ class Caller {
     }
     return results;
   }
+
+  // Sends a message, and waits for one answer to each of its operations.
+  Results Call(const v1::ExchangeRequest& request) {
+    EXPECT_TRUE(Send(request));
+    return Take(static_cast<size_t>(request.operations_size()));
+  }
+
+  // Of each answering message: the sizes of its values.
+  const std::vector<std::vector<size_t>>& messages() const { return messages_; }
 
   absl::Status Finish() {
     stream_->WritesDone();
@@ -58,6 +73,7 @@ class Caller {
   const std::unique_ptr<v1::CacheService::Stub> stub_;
   grpc::ClientContext context_;
   std::unique_ptr<grpc::ClientReaderWriter<v1::ExchangeRequest, v1::ExchangeResponse>> stream_;
+  std::vector<std::vector<size_t>> messages_;
 };
 
 // Keys of the node that is called, or of another one.
@@ -404,12 +420,6 @@ TEST(ExchangeOverload, MessagesThatWaitedTooLongAreRefused) {
   EXPECT_TRUE(caller.Finish().ok());
 }
 
-void ExpectOverload(const absl::Status& status) {
-  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
-  EXPECT_EQ(base::Reason(status), base::reason::kOverload);
-  EXPECT_EQ(base::ReasonMetadata(status)[std::string(base::kRetryAfterMs)], "20");
-}
-
 std::unique_ptr<grpc::ClientContext> Context() {
   auto context = std::make_unique<grpc::ClientContext>();
   context->set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
@@ -423,6 +433,138 @@ void Store(v1::CacheService::Stub& stub, const std::string& key, const std::stri
   v1::SetResponse stored;
   EXPECT_TRUE(stub.Set(Context().get(), set, &stored).ok());
   EXPECT_EQ(stored.outcome(), v1::OUTCOME_OK);
+}
+
+// Waits until a message waits so often for its caller to take answers.
+bool HasPaused(test::CacheNodes& nodes, uint64_t times) {
+  const absl::Time until = absl::Now() + absl::Seconds(10);
+  while (nodes.handler(0).counters().paused.load() < times) {
+    if (absl::Now() > until) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+// Who takes no answers makes its own messages wait.
+TEST(ExchangeOverload, MessagesThatWaitForTheirCallerAreNotRefused) {
+  test::CacheNodes nodes({.memory_bytes = 64 << 20});
+  const auto stub = v1::CacheService::NewStub(nodes.channel(0));
+  Store(*stub, "large", std::string(1 << 20, 'x'));
+  v1::ExchangeRequest many;
+  for (uint64_t id = 0; id < 20; ++id) {
+    v1::Operation& operation = *many.add_operations();
+    operation.set_id(id);
+    operation.mutable_get()->set_key("large");
+  }
+  v1::ExchangeRequest one;
+  one.add_operations()->mutable_get()->set_key("large");
+  one.mutable_operations(0)->set_id(20);
+  constexpr uint64_t kHour = uint64_t{3600} * 1'000'000;
+  Caller caller(nodes.channel(0));
+  one.set_sent_us(5 * kHour);
+  one.set_max_value_bytes(1 << 20);
+  ASSERT_TRUE(caller.Send(one));
+  ASSERT_EQ(caller.Take(1).size(), 1u);
+  // All that follows says that it was sent an hour ago.
+  many.set_sent_us(4 * kHour);
+  one.set_sent_us(4 * kHour);
+  const absl::Time until = absl::Now() + absl::Milliseconds(800);
+  while (absl::Now() < until) {
+    const uint64_t before = nodes.handler(0).counters().paused.load();
+    ASSERT_TRUE(caller.Send(many));
+    ASSERT_TRUE(HasPaused(nodes, before + 1));
+    ASSERT_TRUE(caller.Send(one));
+    const Results results = caller.Take(21);
+    ASSERT_EQ(results.size(), 21u);
+    for (const auto& [id, result] : results) {
+      ASSERT_FALSE(result.has_error()) << id << " " << result.error().message();
+    }
+  }
+  EXPECT_TRUE(caller.Finish().ok());
+}
+
+void ExpectOverload(const absl::Status& status) {
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_EQ(base::Reason(status), base::reason::kOverload);
+  EXPECT_EQ(base::ReasonMetadata(status)[std::string(base::kRetryAfterMs)], "20");
+}
+
+TEST_P(Exchange, LargeValuesAreAnsweredWhereTheFirstMessageAsksForThem) {
+  const auto stub = v1::CacheService::NewStub(nodes_.channel(owner_));
+  const std::vector<size_t> sizes = {65'536, 65'537, 1 << 20, 300'000, 100};
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    Store(*stub, Key(static_cast<int>(i)), std::string(sizes[i], static_cast<char>('a' + i)));
+  }
+  const auto gets = [&] {
+    v1::ExchangeRequest request;
+    for (size_t i = 0; i < sizes.size(); ++i) {
+      v1::Operation& operation = *request.add_operations();
+      operation.set_id(i + 1);
+      operation.mutable_get()->set_key(Key(static_cast<int>(i)));
+    }
+    return request;
+  };
+  // What it asks for, and what it is answered at the most.
+  const std::pair<uint64_t, size_t> limits[] = {{0, 65'536},
+                                                {1, 65'536},
+                                                {65'537, 65'537},
+                                                {1 << 20, 1 << 20},
+                                                {std::numeric_limits<uint64_t>::max(), 1 << 20}};
+  for (const auto& [asked, most] : limits) {
+    SCOPED_TRACE(asked);
+    Caller caller(nodes_.channel(0));
+    v1::ExchangeRequest request = gets();
+    request.set_max_value_bytes(asked);
+    // In the second message it means nothing.
+    for (const uint64_t later : {uint64_t{0}, uint64_t{1} << 20}) {
+      Results results = caller.Call(request);
+      ASSERT_EQ(results.size(), sizes.size());
+      for (size_t i = 0; i < sizes.size(); ++i) {
+        const v1::GetResponse& get = results[i + 1].get();
+        EXPECT_EQ(get.size(), sizes[i]);
+        EXPECT_EQ(get.outcome(), sizes[i] <= most ? v1::OUTCOME_OK : v1::OUTCOME_USE_STREAM);
+        EXPECT_TRUE(get.value() ==
+                    std::string(sizes[i] <= most ? sizes[i] : 0, static_cast<char>('a' + i)));
+      }
+      request.set_max_value_bytes(later);
+    }
+    EXPECT_TRUE(caller.Finish().ok());
+    // Who keeps a large value keeps its message: small ones may come before it, but none behind it.
+    for (const std::vector<size_t>& message : caller.messages()) {
+      for (size_t at = 0; at + 1 < message.size(); ++at) {
+        EXPECT_LE(most > 65'536 ? message[at] : 0, 65'536u - 1);
+      }
+    }
+  }
+}
+
+// Of a message that asks for more than may be held, some is looked for when the rest was taken.
+TEST(ExchangeOverload, LargeValuesThatNobodyTakesYetAreNotHeld) {
+  constexpr int kValues = 20;
+  constexpr size_t kSize = 1 << 20;
+  // A quarter may be held.
+  test::CacheNodes nodes({.memory_bytes = 64 << 20});
+  const auto stub = v1::CacheService::NewStub(nodes.channel(0));
+  const auto key_of = [](int n) { return "large " + std::to_string(n); };
+  v1::ExchangeRequest request;
+  request.set_max_value_bytes(kSize);
+  for (int n = 0; n < kValues; ++n) {
+    Store(*stub, key_of(n), std::string(kSize, static_cast<char>('a' + n)));
+    v1::Operation& operation = *request.add_operations();
+    operation.set_id(static_cast<uint64_t>(n));
+    operation.mutable_get()->set_key(key_of(n));
+  }
+  Caller caller(nodes.channel(0));
+  ASSERT_TRUE(caller.Send(request));
+  EXPECT_TRUE(HasPaused(nodes, 1));
+  Results results = caller.Take(kValues);
+  ASSERT_EQ(results.size(), static_cast<size_t>(kValues));
+  for (int n = 0; n < kValues; ++n) {
+    const v1::OperationResult& result = results[static_cast<uint64_t>(n)];
+    EXPECT_FALSE(result.has_error()) << result.error().message();
+    EXPECT_TRUE(result.get().value() == std::string(kSize, static_cast<char>('a' + n)));
+  }
+  EXPECT_TRUE(caller.Finish().ok());
 }
 
 // Readers who hold what they have read keep it from being freed, up to a quarter of memory.
