@@ -28,6 +28,8 @@ class Call : public rpc::BatchOperation {
   // Its caller blocks, and waits for nothing else: it may be carried out on the caller's thread.
   bool alone = false;
   rpc::Waiter* waiter = nullptr;  // of such a caller
+  // It may be answered by a large value, and goes by the stream for those.
+  bool large = false;
   // What `head`, and perhaps `tail`, point into.
   Bytes bytes;
 

@@ -130,6 +130,7 @@ bool Dispatcher::TryAlike(Call* call) {
   }
   // By its stream, which has one operation less: if it was not too full it is not now.
   rpc::BatchStream* const stream = spare_stream;
+  if (call->large != (stream == &link->large())) return false;
   if (!stream->PutsOff()) return false;
   ++call->attempts.tries;
   call->dispatcher_ = this;
@@ -150,7 +151,9 @@ void Dispatcher::Try(Call* call) {
   }
   ++call->attempts.tries;
   call->dispatcher_ = this;
-  rpc::BatchStream& stream = forward ? link->forwarding() : link->Direct();
+  rpc::BatchStream& stream = call->large ? link->large()
+                             : forward   ? link->forwarding()
+                                         : link->Direct();
   call->stream_ = &stream;
   if (stream.PutsOff()) {
     call->link_ = std::move(link);

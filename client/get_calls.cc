@@ -2,10 +2,8 @@
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
-#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/support/async_stream.h>
 #include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/proto_buffer_reader.h>
 
 #include <cstring>
 #include <utility>
@@ -13,12 +11,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/active_call.h"
-#include "client/received_pieces.h"
 #include "client/translate.h"
 #include "rpc/chunks.h"
-#include "rpc/value_block.h"
-#include "rpc/wire/decode.h"
-#include "rpc/wire/input.h"
 
 namespace atoll::client {
 namespace {
@@ -123,10 +117,10 @@ class GetCall final : public ActiveCall {
                                                    " of ", header_.size(), " bytes"));
     }
     auto done = std::move(done_);
-    if (!status.ok()) return done(std::move(status), /*use_stream=*/false);
+    if (!status.ok()) return done(std::move(status));
     absl::StatusOr<GetResult> result = ToGetResult(&header_);
     if (result.ok() && result->outcome == Outcome::kOk) result->value = value_.Take();
-    done(std::move(result), /*use_stream=*/false);
+    done(std::move(result));
   }
 
   GotValue done_;
@@ -140,78 +134,7 @@ class GetCall final : public ActiveCall {
   Event<GetCall> started_, read_, finished_;
 };
 
-// One message each way, whose memory the value keeps.
-class WholeGetCall final : public ActiveCall {
- public:
-  WholeGetCall(Transfers* transfers, LinkPtr link, absl::Duration deadline,
-               const v1::GetRequest& get, GotValue done)
-      : ActiveCall(transfers, std::move(link), deadline),
-        done_(std::move(done)),
-        generic_(link_->bulk()),
-        finished_(this, &WholeGetCall::OnFinished) {
-    const grpc::Slice slice(get.SerializeAsString());
-    request_ = grpc::ByteBuffer(&slice, 1);
-  }
-
- private:
-  void Begin() override {
-    call_ = generic_.PrepareUnaryCall(&context_, "/atoll.v1.CacheService/Get", request_,
-                                      link_->queue());
-    call_->StartCall();
-    call_->Finish(input_->buffer(), &status_, finished_.Arm());
-  }
-  void OnFinished(bool /*ok*/) { Finished(); }
-  void Ended(absl::Status status) override {
-    auto done = std::move(done_);
-    if (!status.ok()) return done(std::move(status), false);
-    wire::GetResponse answer;
-    if (!input_->Load() || !wire::Decode(*input_, &answer)) {
-      // Not written by a node that we know.
-      v1::GetResponse message;
-      grpc::ProtoBufferReader reader(input_->buffer());
-      if (!message.ParseFromZeroCopyStream(&reader)) {
-        return done(absl::DataLossError("a malformed answer"), false);
-      }
-      if (message.outcome() == v1::OUTCOME_USE_STREAM) return done(GetResult(), true);
-      return done(ToGetResult(&message), false);
-    }
-    if (answer.outcome == v1::OUTCOME_USE_STREAM) return done(GetResult(), true);
-    done(Result(answer), false);
-  }
-
-  absl::StatusOr<GetResult> Result(wire::GetResponse& answer) {
-    rpc::ValueBlock values(input_->size());
-    const size_t size = answer.value.size();
-    // It has shrunk: not worth keeping a message for.
-    if (size <= kMaxInlineBytes) return ToGetResult(answer, values);
-    const wire::Payload value = std::exchange(answer.value, {});
-    absl::StatusOr<GetResult> result = ToGetResult(answer, values);
-    if (!result.ok()) return result;
-    if (value.pieces.empty()) {
-      result->value = Value(std::move(input_), value.bytes);
-    } else {
-      result->value =
-          Value(std::make_shared<ReceivedPieces>(std::move(input_), value.pieces, size), size);
-    }
-    return result;
-  }
-
-  GotValue done_;
-  grpc::GenericStub generic_;
-  grpc::ByteBuffer request_;
-  // Kept by the value that it brought.
-  std::shared_ptr<wire::Input> input_ = std::make_shared<wire::Input>();
-  std::unique_ptr<grpc::GenericClientAsyncResponseReader> call_;
-  Event<WholeGetCall> finished_;
-};
-
 }  // namespace
-
-std::shared_ptr<ActiveCall> MakeWholeGet(Transfers* transfers, LinkPtr link,
-                                         absl::Duration deadline, const v1::GetRequest& get,
-                                         GotValue done) {
-  return std::make_shared<WholeGetCall>(transfers, std::move(link), deadline, get, std::move(done));
-}
 
 std::shared_ptr<ActiveCall> MakeStreamedGet(Transfers* transfers, LinkPtr link,
                                             absl::Duration deadline, const v1::GetRequest& get,

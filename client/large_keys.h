@@ -1,5 +1,5 @@
-// Keys whose value was a large one when it was read last: it is asked for at once, by a call that
-// may bring it, instead of by a message that can only tell that it is too large.
+// Keys whose value was a large one when it was read last: it is asked for at once on the stream
+// that may bring it, instead of on one that can only tell that it is too large.
 //
 // A guess: one key takes another's place, and a value may have become another. So it is right to
 // ask that way for any key, and only dearer for a small value.

@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "base/clock.h"
 #include "client/step_aside.h"
+#include "client/translate.h"
 #include "rpc/batch_stream.h"
 #include "rpc/channel.h"
 #include "rpc/completion_queue.h"
@@ -65,7 +66,8 @@ NodeLink::NodeLink(std::string address, absl::Span<const std::unique_ptr<IoThrea
       most_streams_(options.max_queued_operations >= kMostStreams * kFullOperations &&
                             options.max_queued_bytes >= 2 * kMostStreams * kFullBytes
                         ? kMostStreams
-                        : 1) {
+                        : 1),
+      bulk_(Connection()) {
   stream_options_.max_operations = options.max_queued_operations / most_streams_;
   stream_options_.max_bytes = options.max_queued_bytes / most_streams_;
   stream_options_.paced = true;
@@ -75,6 +77,9 @@ NodeLink::NodeLink(std::string address, absl::Span<const std::unique_ptr<IoThrea
   rpc::BatchStreamOptions forwarding = stream_options_;
   forwarding.refuse_wrong_owner = false;
   forwarding_ = std::make_unique<rpc::BatchStream>(channel, queue(), timers(), forwarding);
+  rpc::BatchStreamOptions large = forwarding;
+  large.max_value_bytes = kMostWholeBytes;
+  large_ = std::make_unique<rpc::BatchStream>(bulk_, queue(), timers(), large);
 }
 
 std::shared_ptr<grpc::Channel> NodeLink::Connection() const {
@@ -127,6 +132,7 @@ void NodeLink::ForEachStream(Visit visit) const {
   const size_t open = open_.load(std::memory_order_acquire);
   for (size_t i = 0; i < open; ++i) visit(*direct_[i]);
   visit(*forwarding_);
+  visit(*large_);
 }
 
 size_t NodeLink::outstanding() const {
@@ -166,12 +172,6 @@ void NodeLink::Stop() {
   Shutdown();
   ForEachStream([](rpc::BatchStream& stream) { stream.Stop(); });
   lone_->Stop();
-}
-
-std::shared_ptr<grpc::Channel> NodeLink::bulk() {
-  base::MutexLock lock(mu_);
-  if (bulk_ == nullptr) bulk_ = Connection();
-  return bulk_;
 }
 
 absl::StatusOr<std::unique_ptr<Nodes>> Nodes::Create(const ClientOptions& options) {

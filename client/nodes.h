@@ -70,6 +70,8 @@ class NodeLink {
   }
   // For keys of any owner.
   rpc::BatchStream& forwarding() { return *forwarding_; }
+  // As forwarding(), for values to 1 MiB: on bulk().
+  rpc::BatchStream& large() { return *large_; }
   // As Direct(), for a caller who is alone.
   rpc::LoneStream& lone() { return *lone_; }
   // Whether that is so, as it seems: nothing was under way when the last calls came.
@@ -86,7 +88,7 @@ class NodeLink {
   bool drained() const;
   void Stop();
   // A second connection, on which large values do not hold up small ones.
-  std::shared_ptr<grpc::Channel> bulk() ABSL_LOCKS_EXCLUDED(mu_);
+  const std::shared_ptr<grpc::Channel>& bulk() const { return bulk_; }
   // Whether it may be used as it was before, without asking Nodes: it was not given up, and its
   // breaker knows of no error.
   bool untroubled() const { return !troubled_.load(std::memory_order_relaxed); }
@@ -122,11 +124,13 @@ class NodeLink {
   std::atomic<size_t> open_{1};
   bool shut_down_ ABSL_GUARDED_BY(mu_) = false;
   std::unique_ptr<rpc::BatchStream> forwarding_;
+  // Connects when it is first used.
+  const std::shared_ptr<grpc::Channel> bulk_;
+  std::unique_ptr<rpc::BatchStream> large_;
   std::unique_ptr<rpc::LoneStream> lone_;
   // Calls in a row that found nothing under way. Relaxed: a guess.
   std::atomic<int> quiet_calls_{0};
   base::Mutex mu_;
-  std::shared_ptr<grpc::Channel> bulk_ ABSL_GUARDED_BY(mu_);
 };
 
 using LinkPtr = std::shared_ptr<NodeLink>;

@@ -6,7 +6,6 @@
 #include "atoll/v1/cache.pb.h"
 #include "base/clock.h"
 #include "base/hash.h"
-#include "client/get_calls.h"
 #include "client/translate.h"
 #include "rpc/timers.h"
 #include "rpc/value_block.h"
@@ -55,10 +54,7 @@ class Reads::FollowUp final : public ReadCall {
 
 void Reads::Get(ReadCall* call) {
   call->reads_ = this;
-  if (large_.Has(call->flight_key.hash) && !call->metadata_only_) {
-    call->alone = false;
-    return Fetch(call, kMostWholeBytes);
-  }
+  if (large_.Has(call->flight_key.hash) && !call->metadata_only_) GoAsLarge(call);
   // Nobody is there to share with.
   if (call->alone && dispatcher_->TryLone(call)) return;
   call->alone = false;
@@ -81,7 +77,7 @@ void Reads::Board(ReadCall* call) {
   ScheduleExpiry(expires);
 }
 
-bool Reads::BoardForFetch(ReadCall* call) {
+bool Reads::BoardLate(ReadCall* call) {
   call->in_flight_ = true;
   const absl::Duration expires = call->expires;
   if (flights_.Board(call)) {
@@ -97,32 +93,49 @@ void Reads::OnEnd(ReadCall* call, rpc::BatchEnd& end) {
   if (!end.status.ok()) return Land(call, std::move(end.status));
   if (end.result != nullptr) {
     const wire::GetResponse& got = end.result->get;
-    if (got.outcome == v1::OUTCOME_USE_STREAM) return Fetch(call, got.size);
-    return Land(call, ToGetResult(got, *end.values));
+    if (got.outcome == v1::OUTCOME_USE_STREAM) return OnUseStream(call, got.size);
+    return OnResult(call, ToGetResult(got, *end.values));
   }
   v1::GetResponse* const got = end.message->mutable_get();
-  if (got->outcome() == v1::OUTCOME_USE_STREAM) return Fetch(call, got->size());
-  Land(call, ToGetResult(got));
+  if (got->outcome() == v1::OUTCOME_USE_STREAM) return OnUseStream(call, got->size());
+  OnResult(call, ToGetResult(got));
 }
 
-void Reads::Fetch(ReadCall* call, uint64_t size) {
-  if (!call->in_flight_ && Collapses(*call) && !BoardForFetch(call)) return;
+void Reads::OnResult(ReadCall* call, absl::StatusOr<GetResult>&& result) {
+  if (call->large && result.ok() && result->outcome != Outcome::kUnchanged) {
+    const bool large = result->value.size() > kMaxInlineBytes;
+    large_.Note(call->flight_key.hash, large);
+    if (large) streamed_.fetch_add(1, std::memory_order_relaxed);
+  }
+  Land(call, std::move(result));
+}
+
+void Reads::OnUseStream(ReadCall* call, uint64_t size) {
+  if (!call->in_flight_ && Collapses(*call) && !BoardLate(call)) return;
+  // A node of before such streams answers so there, too.
+  if (call->large || size > kMostWholeBytes) return Fetch(call);
+  GoAsLarge(call);
+  dispatcher_->Start(call);
+}
+
+void Reads::GoAsLarge(ReadCall* call) {
+  call->large = true;
+  call->alone = false;
+  call->deadline = call->expires;
+}
+
+void Reads::Fetch(ReadCall* call) {
+  // One more message is nothing beside its value.
+  large_.Note(call->flight_key.hash, false);
   streamed_.fetch_add(1, std::memory_order_relaxed);
   v1::GetRequest get;
   get.set_namespace_(std::string(call->flight_key.ns));
   get.set_key(std::string(call->flight_key.key));
   get.set_consistency(call->flight_key.bounded ? v1::CONSISTENCY_BOUNDED : v1::CONSISTENCY_STRICT);
   get.set_if_version_not(call->if_version_not_);
-  transfers_->Get(std::move(get), size, call->partition, call->expires,
-                  [this, call](absl::StatusOr<GetResult> fetched) {
-                    if (fetched.ok() && fetched->outcome != Outcome::kUnchanged) {
-                      const size_t got = fetched->value.size();
-                      // Beyond, one more message is nothing beside the value.
-                      large_.Note(call->flight_key.hash,
-                                  got > kMaxInlineBytes && got <= kMostWholeBytes);
-                    }
-                    Land(call, std::move(fetched));
-                  });
+  transfers_->Get(
+      std::move(get), call->partition, call->expires,
+      [this, call](absl::StatusOr<GetResult> fetched) { Land(call, std::move(fetched)); });
 }
 
 void Reads::Land(ReadCall* leader, absl::StatusOr<GetResult>&& result) {
@@ -155,6 +168,7 @@ void Reads::Land(ReadCall* leader, absl::StatusOr<GetResult>&& result) {
     next->Prepare(request, /*own=*/true);
     next->reads_ = this;
     next->tells_departure = next->in_flight_ = next->follows_up_ = true;
+    if (large_.Has(next->flight_key.hash)) GoAsLarge(next);
     return next;
   });
   if (next != nullptr) dispatcher_->Start(next);

@@ -82,10 +82,14 @@ class Reads {
   void Board(ReadCall* call);
   // A lone call, whose value turned out to be a large one, leads a flight from now on: true. False
   // if it joined another, and may be answered already.
-  bool BoardForFetch(ReadCall* call);
+  bool BoardLate(ReadCall* call);
   void OnEnd(ReadCall* call, rpc::BatchEnd& end);
-  // By a call of its own, where its value is a large one, of that size just now.
-  void Fetch(ReadCall* call, uint64_t size);
+  void OnResult(ReadCall* call, absl::StatusOr<GetResult>&& result);
+  // Its value is a large one, of that size just now: asks again, where it may be answered.
+  void OnUseStream(ReadCall* call, uint64_t size);
+  static void GoAsLarge(ReadCall* call);
+  // In chunks.
+  void Fetch(ReadCall* call);
   // Answers it, and who flew along.
   void Land(ReadCall* leader, absl::StatusOr<GetResult>&& result);
   // Sees to it that who joined is answered at its own deadline at the latest.

@@ -104,7 +104,7 @@ void GetAndTouchCall::Finish(rpc::BatchEnd& end) {
   v1::GetResponse* entry = MessageOf(end, own).mutable_get_and_touch()->mutable_entry();
   if (entry->outcome() != v1::OUTCOME_USE_STREAM) return Answer(ToGetResult(entry));
   through_->transfers().Get(
-      std::move(get_), entry->size(), partition, stream_deadline_,
+      std::move(get_), partition, stream_deadline_,
       [this](absl::StatusOr<GetResult> result) { Answer(std::move(result)); });
 }
 

@@ -129,7 +129,6 @@ class UnaryCall final : public ActiveCall {
 
 struct Transfers::GetJob {
   v1::GetRequest request;
-  bool whole = false;  // by one message
   base::PartitionId partition;
   absl::Duration deadline;
   Done<GetResult> done;
@@ -227,11 +226,10 @@ bool Transfers::Again(const std::shared_ptr<Job>& job, const absl::Status& statu
   return true;
 }
 
-void Transfers::Get(v1::GetRequest request, uint64_t size, base::PartitionId partition,
-                    absl::Duration deadline, Done<GetResult> done) {
+void Transfers::Get(v1::GetRequest request, base::PartitionId partition, absl::Duration deadline,
+                    Done<GetResult> done) {
   auto job = std::make_shared<GetJob>();
   job->request = std::move(request);
-  job->whole = size <= kMostWholeBytes;
   job->partition = partition;
   job->deadline = deadline;
   job->done = std::move(done);
@@ -246,14 +244,9 @@ void Transfers::TryGet(const std::shared_ptr<GetJob>& job) {
   }
   ++job->tries;
   const std::string address = link->address();
-  auto on_end = [this, job, address](absl::StatusOr<GetResult> result, bool use_stream) {
+  auto on_end = [this, job, address](absl::StatusOr<GetResult> result) {
     const absl::Status& status = result.status();
     dispatcher_->nodes().Record(address, status.code() != absl::StatusCode::kUnavailable);
-    if (use_stream) {
-      job->whole = false;
-      --job->tries;
-      return TryGet(job);
-    }
     if (!status.ok()) {
       job->failed_at = address;
       const bool passing = RetryPolicy::IsPassingRefusal(status) || dispatcher_->MendFrom(status);
@@ -261,8 +254,7 @@ void Transfers::TryGet(const std::shared_ptr<GetJob>& job) {
     }
     job->done(std::move(result));
   };
-  const auto make = job->whole ? &MakeWholeGet : &MakeStreamedGet;
-  make(this, std::move(link), job->deadline, job->request, std::move(on_end))->Launch();
+  MakeStreamedGet(this, std::move(link), job->deadline, job->request, std::move(on_end))->Launch();
 }
 
 void Transfers::Set(v1::SetRequest request, std::shared_ptr<const std::string> value,

@@ -1,4 +1,4 @@
-// Calls that do not go by the batch stream: large values in chunks, scans, flushes. They have a
+// Calls that do not go by the batch streams: large values in chunks, scans, flushes. They have a
 // connection of their own to each node, so that small reads never queue behind them.
 //
 // Any node takes them; the owner's is asked first, where there is one.
@@ -35,9 +35,9 @@ class Transfers {
   explicit Transfers(Dispatcher* dispatcher) : dispatcher_(dispatcher) {}
   ~Transfers();
 
-  // Reads a value of any size, which was `size` just now. Deadlines are on BootTime.
-  void Get(v1::GetRequest request, uint64_t size, base::PartitionId partition,
-           absl::Duration deadline, Done<GetResult> done);
+  // Reads a value of any size. Deadlines are on BootTime.
+  void Get(v1::GetRequest request, base::PartitionId partition, absl::Duration deadline,
+           Done<GetResult> done);
   // Stores a value of any size; `request` comes without it. AMBIGUOUS if it broke after the last
   // chunk was sent; before that, nothing is stored.
   void Set(v1::SetRequest request, std::shared_ptr<const std::string> value,

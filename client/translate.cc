@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "client/received_pieces.h"
 
 namespace atoll::client {
 
@@ -92,6 +93,22 @@ struct Found {
   }
 };
 
+// With the value left in the message that it came by, which stays with it.
+[[gnu::noinline]] absl::StatusOr<GetResult> LeftInMessage(const wire::GetResponse& answer,
+                                                          Outcome outcome,
+                                                          std::shared_ptr<const void> message) {
+  const wire::Payload& value = answer.value;
+  absl::StatusOr<GetResult> result(absl::in_place, Found{answer, outcome, {}});
+  if (value.pieces.empty()) {
+    result->value = Value(std::move(message), value.bytes);
+  } else {
+    const size_t size = value.size();
+    result->value =
+        Value(std::make_shared<ReceivedPieces>(std::move(message), value.pieces, size), size);
+  }
+  return result;
+}
+
 }  // namespace
 
 absl::StatusOr<GetResult> ToGetResult(const wire::GetResponse& answer, rpc::ValueBlock& values) {
@@ -101,6 +118,11 @@ absl::StatusOr<GetResult> ToGetResult(const wire::GetResponse& answer, rpc::Valu
     if (!other.ok()) return other.status();
     if (*other == Outcome::kMiss) return GetResult();
     outcome = *other;
+  }
+  if (answer.value.size() > kMaxInlineBytes) {
+    if (std::shared_ptr<const void> message = values.KeepMessage(); message != nullptr) {
+      return LeftInMessage(answer, outcome, std::move(message));
+    }
   }
   return absl::StatusOr<GetResult>(absl::in_place,
                                    Found{answer, outcome, values.Take(answer.value)});

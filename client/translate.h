@@ -23,6 +23,8 @@ inline constexpr size_t kMaxValueBytes = size_t{64} << 20;
 inline constexpr size_t kMaxKeysInACall = 10'000;
 // Values above it travel by streams of their own.
 inline constexpr size_t kMaxInlineBytes = size_t{64} << 10;
+// But for those to this size that the stream for large values brings; above it they come in chunks.
+inline constexpr uint64_t kMostWholeBytes = uint64_t{1} << 20;
 
 // INVALID_ARGUMENT, as a node would say it, without asking one.
 absl::Status CheckNamespace(std::string_view ns);
@@ -40,7 +42,7 @@ inline std::string_view WireNamespace(std::string_view ns) {
   return ns == kDefaultNamespace ? std::string_view() : ns;
 }
 
-// Copies the value to `values`.
+// Copies the value to `values`, or leaves a large one in its message.
 absl::StatusOr<GetResult> ToGetResult(const wire::GetResponse& answer, rpc::ValueBlock& values);
 absl::StatusOr<WriteResult> ToWriteResult(const wire::WriteResponse& answer);
 // Takes the value out of `message`. Outcomes that no caller should see (USE_STREAM, or one of a

@@ -40,7 +40,7 @@ struct BatchEnd {
   // codec does not know its kind. They live during the call; the message may be moved from.
   const wire::Result* result = nullptr;
   v1::OperationResult* message = nullptr;
-  // With an OK status: where values of this answer may be copied to.
+  // With an OK status: where values of this answer may be copied to, or kept from being lost.
   ValueBlock* values = nullptr;
 };
 

@@ -148,7 +148,7 @@ void BatchStream::Impl::OnStarted(bool ok) {
     Finish();
     return;
   }
-  session->call->Read(session->inputs[0].buffer(), session->read.Arm());
+  session->call->Read(session->inputs[0]->buffer(), session->read.Arm());
   Write();
 }
 
@@ -206,17 +206,20 @@ BatchStream::Impl::Batch BatchStream::Impl::TakeBatchLocked() {
   batch.message = being_read_ = pacer_.Write(batch.now);
   congestion_.Written(batch.message, batch.now);
   batch.session = session_.get();
-  batch.refuse_wrong_owner = first_message_ && options_.refuse_wrong_owner;
-  first_message_ = false;
+  batch.first = std::exchange(first_message_, false);
   writing_ = true;
   return batch;
 }
 
-grpc::ByteBuffer BatchStream::Impl::Encode(const Batch& batch) {
-  grpc_slice slice =
-      grpc_slice_malloc_large(batch.bytes + wire::kRefuseWrongOwnerSize + wire::kMaxSentSize);
+grpc::ByteBuffer BatchStream::Impl::Encode(const Batch& batch) const {
+  grpc_slice slice = grpc_slice_malloc_large(batch.bytes + wire::kRefuseWrongOwnerSize +
+                                             wire::kMaxValueLimitSize + wire::kMaxSentSize);
   uint8_t* const start = GRPC_SLICE_START_PTR(slice);
-  uint8_t* out = batch.refuse_wrong_owner ? wire::WriteRefuseWrongOwner(start) : start;
+  uint8_t* out = start;
+  if (batch.first) {
+    if (options_.refuse_wrong_owner) out = wire::WriteRefuseWrongOwner(out);
+    if (options_.max_value_bytes != 0) out = wire::WriteValueLimit(options_.max_value_bytes, out);
+  }
   // So that an overloaded node knows what waited for too long on the way to it.
   out = wire::WriteSent(static_cast<uint64_t>(absl::ToInt64Microseconds(batch.now)), out);
   // Callers' deadlines are mostly equal: the division is done once for each different one.

@@ -50,6 +50,9 @@ struct BatchStreamOptions {
   // results, so that the network brings it meanwhile.
   bool one_thread = true;
   size_t max_message_bytes = size_t{256} << 10;
+  // Values to be answered in place, to so many bytes each; 0: 64 KiB. Those above 64 KiB may be
+  // left in their message (BatchEnd::values).
+  uint64_t max_value_bytes = 0;
   // Waiting or unanswered; beyond it operations are refused with RESOURCE_EXHAUSTED. At most
   // OperationTable::kMostOperations count.
   size_t max_operations = 65536;

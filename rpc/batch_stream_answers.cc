@@ -47,23 +47,29 @@ void BatchStream::Impl::OnRead(bool ok) {
     return;
   }
   if (!ok) return;  // OnWritten finishes.
-  wire::Input& input = session->inputs[session->reading];
+  std::shared_ptr<wire::Input>& input = session->inputs[session->reading];
   session->reading ^= 1;
   const auto read = [session] {
-    session->call->Read(session->inputs[session->reading].buffer(), session->read.Arm());
+    session->call->Read(session->inputs[session->reading]->buffer(), session->read.Arm());
   };
   // The next message may be on its way while this one's results are handed out; but those are
   // handed out by one thread at a time, so that what it keeps is its own, and they stay in order.
   const bool ahead = options_.one_thread;
   if (ahead) read();
-  bool whole = false;
+  bool whole = input->Load();
+  ValueBlock values(input);
   {
     const WakeScope wakes;
     const Impl* const before = std::exchange(delivering, this);
-    whole = input.Load() && Deliver(input);
+    whole = whole && Deliver(*input, values);
     delivering = before;
   }
-  input.Clear();
+  if (values.kept_message()) {
+    // A value's now.
+    input = std::make_shared<wire::Input>();
+  } else {
+    input->Clear();
+  }
   // The read that is under way will fail.
   if (!whole) session->context.TryCancel();
   TakeArrivals();
@@ -74,11 +80,10 @@ void BatchStream::Impl::OnRead(bool ok) {
   if (!ahead) read();
 }
 
-bool BatchStream::Impl::Deliver(wire::Input& input) {
+bool BatchStream::Impl::Deliver(wire::Input& input, ValueBlock& values) {
   constexpr size_t kAtOnce = 16;
   wire::Result results[kAtOnce];
   BatchOperation* answered[kAtOnce];
-  ValueBlock values(input.size());
   wire::ResponseReader reader(input);
   bool whole = true;
   for (wire::Step step = wire::Step::kItem; step == wire::Step::kItem;) {

@@ -77,7 +77,8 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
     grpc::ClientContext context;
     std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call;
     // In turns: one is read into while the other's results are handed out.
-    std::array<wire::Input, 2> inputs;
+    std::array<std::shared_ptr<wire::Input>, 2> inputs = {std::make_shared<wire::Input>(),
+                                                          std::make_shared<wire::Input>()};
     size_t reading = 0;
     grpc::Status status;
     Event started, read, written, finished;
@@ -100,7 +101,7 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
     size_t bytes = 0;
     absl::Duration now;
     uint64_t message = 0;
-    bool refuse_wrong_owner = false;
+    bool first = false;
     bool departures = false;
     Session* session = nullptr;  // nullptr: there is nothing to write
   };
@@ -123,9 +124,9 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   // Writes it, and ends what has expired.
   void Send(Batch batch) ABSL_LOCKS_EXCLUDED(mu_);
   void Write() ABSL_LOCKS_EXCLUDED(mu_);
-  static grpc::ByteBuffer Encode(const Batch& batch);
+  grpc::ByteBuffer Encode(const Batch& batch) const;
   // Hands out the results of a message; false if it cannot be read.
-  bool Deliver(wire::Input& input) ABSL_LOCKS_EXCLUDED(mu_);
+  bool Deliver(wire::Input& input, ValueBlock& values) ABSL_LOCKS_EXCLUDED(mu_);
   // Waits for what those callers ask who were woken by it (rpc/gathering.h).
   void Gather() ABSL_LOCKS_EXCLUDED(mu_);
   bool DeliverParsed(wire::Input& input, ValueBlock& values) ABSL_LOCKS_EXCLUDED(mu_);

@@ -1,5 +1,5 @@
 // Memory for the values of one answer: small ones lie together, so that they cost one piece of
-// memory and not one each.
+// memory and not one each. A large one may be left in the message that it came by.
 //
 // Whoever keeps a value keeps its block, which is why blocks are small: a kept value of a few bytes
 // holds kMostBlockBytes at the most. A value above kAloneBytes has memory of its own.
@@ -14,6 +14,7 @@
 #include <string_view>
 #include <utility>
 
+#include "rpc/wire/input.h"
 #include "rpc/wire/messages.h"
 
 namespace atoll::rpc {
@@ -30,6 +31,18 @@ class ValueBlock {
 
   // `expected_bytes`: of all values together at the most, such as the size of the message.
   explicit ValueBlock(size_t expected_bytes) : expected_(expected_bytes) {}
+  // `message` outlives it.
+  explicit ValueBlock(const std::shared_ptr<wire::Input>& message)
+      : expected_(message->size()), message_(&message) {}
+
+  // Everything that the codec read stays as it is while this is held; nullptr: there is no such
+  // thing, and values are to be taken.
+  std::shared_ptr<const void> KeepMessage() {
+    if (message_ == nullptr) return nullptr;
+    kept_message_ = true;
+    return *message_;
+  }
+  bool kept_message() const { return kept_message_; }
 
   Copy Take(const wire::Payload& value) {
     const size_t size = value.size();
@@ -70,6 +83,8 @@ class ValueBlock {
   }
 
   size_t expected_;
+  const std::shared_ptr<wire::Input>* message_ = nullptr;
+  bool kept_message_ = false;
   std::shared_ptr<const void> block_;
   char* next_ = nullptr;
   size_t left_ = 0;

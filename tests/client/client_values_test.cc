@@ -1,4 +1,5 @@
-// The client and large values: by one call, in chunks, shared by those who read them at once.
+// The client and large values: by a stream of their own, in chunks, shared by those who read them
+// at once.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -63,8 +64,9 @@ TEST_F(ClientValues, AValueThatGrowsAboveWhatOneMessageHoldsComesInChunks) {
   const std::string larger((1 << 20) + 1, 'y');
   std::atomic<int> calls{0};
   nodes_[1]->SetHook([&](const v1::Operation& op) -> std::optional<FakeAnswer> {
-    // The batch stream told its size.
-    if (op.has_get() && op.id() == 0 && calls++ == 0) {
+    // The stream for small ones told its size.
+    const bool larger_than_small = test::FakeCacheNode::ForLargeValues() || op.id() == 0;
+    if (op.has_get() && larger_than_small && calls++ == 0) {
       v1::SetRequest set;
       set.set_namespace_("default");
       set.set_key(key);
@@ -80,14 +82,14 @@ TEST_F(ClientValues, AValueThatGrowsAboveWhatOneMessageHoldsComesInChunks) {
   EXPECT_EQ(client.stats().retries, 0u);
 }
 
-TEST_F(ClientValues, AValueThatWasLargeIsAskedForByOneCall) {
+TEST_F(ClientValues, AValueThatWasLargeIsAskedForWhereItIsAnswered) {
   Client& client = Connect();
   const std::string key = KeyOf(1);
   const std::string large(200'000, 'x');
   std::atomic<int> messages{0};
   std::atomic<int> calls{0};
   nodes_[1]->SetHook([&](const v1::Operation& op) -> std::optional<FakeAnswer> {
-    if (op.has_get()) ++(op.id() != 0 ? messages : calls);
+    if (op.has_get()) ++(test::FakeCacheNode::ForLargeValues() ? calls : messages);
     return std::nullopt;
   });
   const auto expect = [&](std::string_view value, int more_messages, int more_calls) {
@@ -112,6 +114,78 @@ TEST_F(ClientValues, AValueThatWasLargeIsAskedForByOneCall) {
   const auto gone = client.Get(key);
   ASSERT_TRUE(gone.ok()) << gone.status();
   EXPECT_EQ(gone->outcome, Outcome::kMiss);
+}
+
+TEST_F(ClientValues, ANodeThatKnowsNoStreamForLargeValuesIsAskedForChunks) {
+  nodes_[1]->IgnoreValueLimits();
+  Client& client = Connect();
+  const std::string key = KeyOf(1);
+  const std::string large(200'000, 'x');
+  ASSERT_TRUE(client.Set(key, large).ok());
+  for (int i = 0; i < 2; ++i) {
+    const auto got = client.Get(key);
+    ASSERT_TRUE(got.ok()) << got.status();
+    EXPECT_TRUE(got->value.view() == large);
+  }
+  EXPECT_EQ(client.stats().retries, 0u);
+}
+
+TEST_F(ClientValues, ACutStreamOfLargeValuesIsAskedAgain) {
+  Client& client = Connect();
+  const std::string key = KeyOf(1);
+  const std::string large(1 << 20, 'x');
+  ASSERT_TRUE(client.Set(key, large).ok());
+  std::atomic<int> asked{0};
+  nodes_[1]->SetHook([&](const v1::Operation& op) -> std::optional<FakeAnswer> {
+    if (op.has_get() && test::FakeCacheNode::ForLargeValues() && asked++ == 0) {
+      return FakeAnswer{.cut = true};
+    }
+    return std::nullopt;
+  });
+  const auto got = client.Get(key);
+  ASSERT_TRUE(got.ok()) << got.status();
+  EXPECT_TRUE(got->value.view() == large);
+  EXPECT_EQ(client.stats().retries, 1u);
+}
+
+// Each keeps the message that it came by, whatever comes on the stream behind it.
+TEST_F(ClientValues, LargeValuesOutliveTheStreamThatBroughtThem) {
+  Client& client = Connect();
+  constexpr int kValues = 40;
+  const auto value_of = [](int i) {
+    std::string value(static_cast<size_t>(64 << 10) + 1 + static_cast<size_t>(i) * 25'000, 'a');
+    for (size_t at = 0; at < value.size(); at += 1000) {
+      value[at] = static_cast<char>('b' + (i + static_cast<int>(at / 1000)) % 20);
+    }
+    return value;
+  };
+  std::vector<std::string> keys;
+  for (int i = 0; i < kValues; ++i) {
+    keys.push_back(KeyOf(1, 3, i));
+    cluster_.Put("default", keys.back(), {.value = value_of(i)});
+  }
+  std::vector<Value> values(kValues);
+  base::Mutex mu;
+  base::CondVar changed;
+  for (int round = 0; round < 2;
+       ++round) {  // The second by the stream for large ones from the start.
+    int done = 0;
+    for (int i = 0; i < kValues; ++i) {
+      client.GetAsync(keys[static_cast<size_t>(i)], {}, [&, i](absl::StatusOr<GetResult> got) {
+        ASSERT_TRUE(got.ok()) << got.status();
+        base::MutexLock lock(mu);
+        values[static_cast<size_t>(i)] = std::move(got->value);
+        ++done;
+        changed.SignalAll();
+      });
+    }
+    base::MutexLock lock(mu);
+    while (done < kValues) changed.Wait(mu);
+  }
+  client_.reset();
+  for (int i = 0; i < kValues; ++i) {
+    EXPECT_TRUE(values[static_cast<size_t>(i)].view() == value_of(i)) << i;
+  }
 }
 
 TEST_F(ClientValues, LargeValuesGoBothWays) {

@@ -387,6 +387,15 @@ TEST(ValueBlock, AKeptValueHoldsLittleMore) {
   EXPECT_EQ(alone.bytes, large);
 }
 
+TEST(ValueBlock, KeepsItsMessageWhereItHasOne) {
+  EXPECT_EQ(ValueBlock(100).KeepMessage(), nullptr);
+  const auto message = std::make_shared<wire::Input>();
+  ValueBlock block(message);
+  EXPECT_FALSE(block.kept_message());
+  EXPECT_EQ(block.KeepMessage(), message);
+  EXPECT_TRUE(block.kept_message());
+}
+
 TEST(ValueBlock, PutsPiecesTogether) {
   ValueBlock block(100);
   const std::vector<std::string_view> pieces = {"ab", "", "cde"};

@@ -403,6 +403,32 @@ TEST_F(BatchStreamTest, CarriesTypedErrorsAndTheirDetails) {
   EXPECT_TRUE(forwarded.status().ok()) << forwarded.status();
 }
 
+TEST_F(BatchStreamTest, AStreamForLargeValuesSaysSoEachTimeItConnects) {
+  const std::string large(1 << 20, 'x');
+  cluster_.Put("default", "k", {.value = large});
+  BatchStream& stream = Stream({.max_value_bytes = 1 << 20});
+  for (int i = 0; i < 2; ++i) {
+    Answer got;
+    stream.Start(GetOf("k"), In(absl::Seconds(60)), got.Fill());
+    ASSERT_TRUE(got.status().ok()) << got.status();
+    EXPECT_TRUE(got.result().get().value() == large);
+    node_.SetHook([](const v1::Operation&) { return test::FakeAnswer{.cut = true}; });
+    Answer cut;
+    stream.Start(GetOf("k"), In(absl::Seconds(60)), cut.Fill());
+    EXPECT_EQ(cut.status().code(), absl::StatusCode::kUnavailable);
+    node_.SetHook(nullptr);
+    // It is left alone for a moment.
+    for (bool again = true; again;) {
+      Answer tried;
+      stream.Start(GetOf("k"), In(absl::Seconds(60)), tried.Fill());
+      again = !tried.status().ok();
+    }
+  }
+  Answer small;
+  Stream().Start(GetOf("k"), In(absl::Seconds(60)), small.Fill());
+  EXPECT_EQ(small.result().get().outcome(), v1::OUTCOME_USE_STREAM);
+}
+
 TEST_F(BatchStreamTest, StopAnswersEverythingAndRefusesTheRest) {
   BatchStream& stream = Stream();
   node_.SetHook([](const v1::Operation&) { return test::FakeAnswer{.drop = true}; });

@@ -6,8 +6,6 @@
 namespace atoll::test {
 namespace {
 
-constexpr size_t kLargestInline = size_t{64} << 10;
-
 std::string Ns(const std::string& name) { return name.empty() ? "default" : name; }
 
 std::pair<uint64_t, uint64_t> RequestOf(const v1::Operation& op) {
@@ -75,7 +73,7 @@ v1::SetResponse FakeCacheCluster::Store(const v1::SetRequest& set) {
   return response;
 }
 
-v1::OperationResult FakeCacheCluster::Execute(const v1::Operation& operation) {
+v1::OperationResult FakeCacheCluster::Execute(const v1::Operation& operation, size_t largest) {
   base::MutexLock lock(mu_);
   const auto request = RequestOf(operation);
   if (request.first != 0) {
@@ -88,13 +86,14 @@ v1::OperationResult FakeCacheCluster::Execute(const v1::Operation& operation) {
   }
   v1::OperationResult result;
   result.set_id(operation.id());
-  ExecuteOneLocked(operation, &result);
-  ExecuteManyLocked(operation, &result);
+  ExecuteOneLocked(operation, largest, &result);
+  ExecuteManyLocked(operation, largest, &result);
   if (request.first != 0) remembered_[request] = result;
   return result;
 }
 
-void FakeCacheCluster::ExecuteOneLocked(const v1::Operation& op, v1::OperationResult* result) {
+void FakeCacheCluster::ExecuteOneLocked(const v1::Operation& op, size_t largest,
+                                        v1::OperationResult* result) {
   const auto find = [this](const auto& request) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     return entries_.find({Ns(request.namespace_()), request.key()});
   };
@@ -102,7 +101,7 @@ void FakeCacheCluster::ExecuteOneLocked(const v1::Operation& op, v1::OperationRe
     case v1::Operation::kGet: {
       v1::GetResponse* get = result->mutable_get();
       *get = ReadLocked(op.get());
-      if (get->value().size() > kLargestInline) {
+      if (get->value().size() > largest) {
         get->clear_value();
         get->set_outcome(v1::OUTCOME_USE_STREAM);
         --values_read_;
@@ -218,7 +217,8 @@ void FakeCacheCluster::ExecuteOneLocked(const v1::Operation& op, v1::OperationRe
   }
 }
 
-void FakeCacheCluster::ExecuteManyLocked(const v1::Operation& op, v1::OperationResult* result) {
+void FakeCacheCluster::ExecuteManyLocked(const v1::Operation& op, size_t largest,
+                                         v1::OperationResult* result) {
   if (op.has_multi_get()) {
     for (int i = 0; i < op.multi_get().keys_size(); ++i) {
       v1::GetRequest get;
@@ -227,7 +227,7 @@ void FakeCacheCluster::ExecuteManyLocked(const v1::Operation& op, v1::OperationR
       auto* one = result->mutable_multi_get()->add_results();
       one->set_index(static_cast<uint32_t>(i));
       *one->mutable_result() = ReadLocked(get);
-      if (one->result().value().size() > kLargestInline) {
+      if (one->result().value().size() > largest) {
         one->mutable_result()->clear_value();
         one->mutable_result()->set_outcome(v1::OUTCOME_USE_STREAM);
       }

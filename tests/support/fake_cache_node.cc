@@ -61,7 +61,13 @@ std::pair<std::string, std::vector<std::string>> KeysOf(const v1::Operation& op)
   }
 }
 
+constexpr uint64_t kDefaultValueBytes = uint64_t{64} << 10;
+
+thread_local bool for_large_values = false;
+
 }  // namespace
+
+bool FakeCacheNode::ForLargeValues() { return for_large_values; }
 
 class FakeCacheNode::Cache final : public v1::CacheService::Service {
  public:
@@ -73,8 +79,11 @@ class FakeCacheNode::Cache final : public v1::CacheService::Service {
     node_->Opened(context);
     v1::ExchangeRequest request;
     bool refuse = false;
+    size_t largest = kDefaultValueBytes;
     while (stream->Read(&request)) {
       refuse = refuse || request.refuse_wrong_owner();
+      if (!node_->ignores_limits_) largest = std::max(largest, request.max_value_bytes());
+      for_large_values = largest > kDefaultValueBytes;
       {
         base::MutexLock lock(node_->mu_);
         ++node_->messages_;
@@ -82,7 +91,11 @@ class FakeCacheNode::Cache final : public v1::CacheService::Service {
       v1::ExchangeResponse response;
       bool cut = false;
       for (const v1::Operation& op : request.operations()) {
-        cut = cut || !Answer(op, refuse, &response);
+        cut = cut || !Answer(op, refuse, largest, &response);
+        if (!cut && response.ByteSizeLong() > kDefaultValueBytes) {
+          stream->Write(response);
+          response.Clear();
+        }
       }
       if (cut) {
         context->TryCancel();
@@ -92,19 +105,6 @@ class FakeCacheNode::Cache final : public v1::CacheService::Service {
     }
     node_->Closed(context);
     return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the fake node ended the stream");
-  }
-
-  grpc::Status Get(grpc::ServerContext*, const v1::GetRequest* request,
-                   v1::GetResponse* response) override {
-    v1::Operation op;
-    *op.mutable_get() = *request;
-    if (const grpc::Status refusal = Hooked(op); !refusal.ok()) return refusal;
-    *response = node_->cluster_->Read(*request);
-    if (response->value().size() > size_t{1} << 20) {
-      response->clear_value();
-      response->set_outcome(v1::OUTCOME_USE_STREAM);
-    }
-    return grpc::Status::OK;
   }
 
   grpc::Status GetStream(grpc::ServerContext*, const v1::GetStreamRequest* request,
@@ -166,7 +166,8 @@ class FakeCacheNode::Cache final : public v1::CacheService::Service {
   }
 
   // False: the stream is to be cut.
-  bool Answer(const v1::Operation& op, bool refuse, v1::ExchangeResponse* response) {
+  bool Answer(const v1::Operation& op, bool refuse, size_t largest,
+              v1::ExchangeResponse* response) {
     {
       base::MutexLock lock(node_->mu_);
       ++node_->operations_;
@@ -176,7 +177,7 @@ class FakeCacheNode::Cache final : public v1::CacheService::Service {
       const std::optional<FakeAnswer> answer = hook(op);
       if (answer.has_value()) {
         v1::OperationResult result;
-        if (answer->execute) result = node_->cluster_->Execute(op);
+        if (answer->execute) result = node_->cluster_->Execute(op, largest);
         if (answer->cut) return false;
         if (answer->drop) return true;
         result.set_id(op.id());
@@ -194,7 +195,7 @@ class FakeCacheNode::Cache final : public v1::CacheService::Service {
         return true;
       }
     }
-    *response->add_results() = node_->cluster_->Execute(op);
+    *response->add_results() = node_->cluster_->Execute(op, largest);
     return true;
   }
 

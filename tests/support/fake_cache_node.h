@@ -43,7 +43,8 @@ class FakeCacheCluster {
   };
 
   // Carries an operation out as the primary of its key would. Never WRONG_OWNER.
-  v1::OperationResult Execute(const v1::Operation& operation);
+  // Values above `largest` are answered USE_STREAM.
+  v1::OperationResult Execute(const v1::Operation& operation, size_t largest = size_t{64} << 10);
   // As Execute, for a value of any size.
   v1::GetResponse Read(const v1::GetRequest& get);
   v1::SetResponse Store(const v1::SetRequest& set);
@@ -65,10 +66,10 @@ class FakeCacheCluster {
 
  private:
   v1::GetResponse ReadLocked(const v1::GetRequest& get) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void ExecuteOneLocked(const v1::Operation& operation, v1::OperationResult* result)
+  void ExecuteOneLocked(const v1::Operation& operation, size_t largest, v1::OperationResult* result)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void ExecuteManyLocked(const v1::Operation& operation, v1::OperationResult* result)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void ExecuteManyLocked(const v1::Operation& operation, size_t largest,
+                         v1::OperationResult* result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   template <typename Request>
   uint64_t PutLocked(const Request& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -115,6 +116,10 @@ class FakeCacheNode {
   // carry on as usual. Also called for GetStream (kind get) and SetStream (kind set).
   using Hook = std::function<std::optional<FakeAnswer>(const v1::Operation&)>;
   void SetHook(Hook hook);
+  // In a hook: the operation came by a stream that takes large values.
+  static bool ForLargeValues();
+  // As a node of before there were such streams.
+  void IgnoreValueLimits() { ignores_limits_ = true; }
   // Breaks every stream under way.
   void CutStreams();
 
@@ -145,6 +150,7 @@ class FakeCacheNode {
 
   mutable base::Mutex mu_;
   Hook hook_ ABSL_GUARDED_BY(mu_);
+  std::atomic<bool> ignores_limits_{false};
   std::set<grpc::ServerContext*> open_ ABSL_GUARDED_BY(mu_);
   int64_t operations_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t messages_ ABSL_GUARDED_BY(mu_) = 0;
