@@ -5,6 +5,7 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/support/async_stream.h>
 #include <grpcpp/support/proto_buffer_reader.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <chrono>
@@ -247,7 +248,10 @@ class PeerLinks::Link {
     wake_alarm_.Set(links_->options_.queue, gpr_time_0(GPR_CLOCK_MONOTONIC), wake_.Arm());
   }
 
+  // Where others want the processor, what they do next mostly goes by the next message: they run
+  // first, and their records leave as well. Nobody is there to wait for where it is idle.
   void OnWake(bool) {
+    sched_yield();
     base::MutexLock lock(mu_);
     --under_way_;
     woken_ = false;
