@@ -148,6 +148,16 @@ void FakeCacheCluster::ExecuteOneLocked(const v1::Operation& op, size_t largest,
       if (erased) result->mutable_delete_()->set_version(next_version_++);
       return;
     }
+    default:
+      return EditOneLocked(op, result);
+  }
+}
+
+void FakeCacheCluster::EditOneLocked(const v1::Operation& op, v1::OperationResult* result) {
+  const auto find = [this](const auto& request) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return entries_.find({Ns(request.namespace_()), request.key()});
+  };
+  switch (op.kind_case()) {
     case v1::Operation::kTouch: {
       const auto found = find(op.touch());
       auto* touch = result->mutable_touch();
@@ -169,31 +179,8 @@ void FakeCacheCluster::ExecuteOneLocked(const v1::Operation& op, size_t largest,
       *result->mutable_get_and_touch()->mutable_entry() = ReadLocked(get);
       return;
     }
-    case v1::Operation::kIncrement: {
-      auto* increment = result->mutable_increment();
-      auto found = find(op.increment());
-      int64_t number = 0;
-      if (found == entries_.end()) {
-        if (!op.increment().has_initial()) {
-          increment->set_outcome(v1::OUTCOME_MISS);
-          return;
-        }
-        number = op.increment().initial();
-        found = entries_.try_emplace({Ns(op.increment().namespace_()), op.increment().key()}).first;
-      } else if (!absl::SimpleAtoi(found->second.value, &number)) {
-        *result->mutable_error() = rpc::ToProto(base::WithReason(
-            absl::FailedPreconditionError("not a number"), base::reason::kNotANumber));
-        return;
-      } else {
-        number += op.increment().delta();
-      }
-      found->second.value = std::to_string(number);
-      found->second.version = next_version_++;
-      increment->set_outcome(v1::OUTCOME_OK);
-      increment->set_number(number);
-      increment->set_version(found->second.version);
-      return;
-    }
+    case v1::Operation::kIncrement:
+      return IncrementLocked(op.increment(), result);
     case v1::Operation::kAppend: {
       const auto found = find(op.append());
       auto* append = result->mutable_append();
@@ -215,6 +202,32 @@ void FakeCacheCluster::ExecuteOneLocked(const v1::Operation& op, size_t largest,
     default:
       return;
   }
+}
+
+void FakeCacheCluster::IncrementLocked(const v1::IncrementRequest& request,
+                                       v1::OperationResult* result) {
+  auto* increment = result->mutable_increment();
+  auto found = entries_.find({Ns(request.namespace_()), request.key()});
+  int64_t number = 0;
+  if (found == entries_.end()) {
+    if (!request.has_initial()) {
+      increment->set_outcome(v1::OUTCOME_MISS);
+      return;
+    }
+    number = request.initial();
+    found = entries_.try_emplace({Ns(request.namespace_()), request.key()}).first;
+  } else if (!absl::SimpleAtoi(found->second.value, &number)) {
+    *result->mutable_error() = rpc::ToProto(
+        base::WithReason(absl::FailedPreconditionError("not a number"), base::reason::kNotANumber));
+    return;
+  } else {
+    number += request.delta();
+  }
+  found->second.value = std::to_string(number);
+  found->second.version = next_version_++;
+  increment->set_outcome(v1::OUTCOME_OK);
+  increment->set_number(number);
+  increment->set_version(found->second.version);
 }
 
 void FakeCacheCluster::ExecuteManyLocked(const v1::Operation& op, size_t largest,

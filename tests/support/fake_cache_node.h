@@ -68,6 +68,11 @@ class FakeCacheCluster {
   v1::GetResponse ReadLocked(const v1::GetRequest& get) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ExecuteOneLocked(const v1::Operation& operation, size_t largest, v1::OperationResult* result)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What depends on the value that is there.
+  void EditOneLocked(const v1::Operation& operation, v1::OperationResult* result)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void IncrementLocked(const v1::IncrementRequest& request, v1::OperationResult* result)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ExecuteManyLocked(const v1::Operation& operation, size_t largest,
                          v1::OperationResult* result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   template <typename Request>

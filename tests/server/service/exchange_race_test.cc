@@ -96,7 +96,7 @@ class Lines final : public test::EncodingTransport {
  private:
   void Deliver(base::Incarnation to, grpc::ByteBuffer message) override {
     const auto line = lines.find(to);
-    if (line != lines.end()) line->second->Put(std::move(message));
+    if (line != lines.end()) line->second->Put(message);
   }
 };
 
