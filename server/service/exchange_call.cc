@@ -137,7 +137,8 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
     if (!waiting_time_.IsOverload(waited, CacheHandler::kRound, now)) {
       return batch->Run(Info(absl::InfiniteDuration()), &output_, this);
     }
-    batch->Refuse(base::Overloaded("messages wait too long for this node",
+    batch->Refuse(Info(absl::InfiniteDuration()),
+                  base::Overloaded("messages wait too long for this node",
                                    std::min(waited, absl::Seconds(1))),
                   &output_, this);
     return true;
@@ -318,8 +319,8 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
       if (paused_ == nullptr &&
           held_bytes_ + writing_bytes_ + UnwrittenLocked() <= ExchangeCall::kPauseBytes) {
         ReadLocked();
-      } else if (paused_ != nullptr || writing_bytes_ + UnwrittenLocked() >= held_bytes_) {
-        held_off_ = true;
+      } else {
+        held_off_ = paused_ != nullptr || writing_bytes_ + UnwrittenLocked() >= held_bytes_;
       }
     }
     // A message that is no message ends the stream at once; else all is answered first.

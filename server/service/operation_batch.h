@@ -90,7 +90,7 @@ class OperationBatch {
   bool Resume();
   void Abandon();
   // The same, but that all of it is refused.
-  void Refuse(const absl::Status& status, wire::Output* output, Owner* owner);
+  void Refuse(const CallInfo& info, const absl::Status& status, wire::Output* output, Owner* owner);
   // Whether that was the last: the batch may be used again.
   bool Leave();
   // Operations that were late, after Run.

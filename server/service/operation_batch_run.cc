@@ -228,8 +228,9 @@ void OperationBatch::Start(const CallInfo& info, wire::Output* output, Owner* ow
   next_step_ = 0;
 }
 
-void OperationBatch::Refuse(const absl::Status& status, wire::Output* output, Owner* owner) {
-  Start({}, output, owner);
+void OperationBatch::Refuse(const CallInfo& info, const absl::Status& status, wire::Output* output,
+                            Owner* owner) {
+  Start(info, output, owner);
   handler_->counters_.refused.fetch_add(count_ + others_.size(), std::memory_order_relaxed);
   for (const Step& step : steps_) RefuseStep(step, status);
 }
