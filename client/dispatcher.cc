@@ -235,7 +235,8 @@ void Dispatcher::OnError(Call* call, rpc::BatchEnd& end) {
       nodes_->Record(*link, false);
       break;
     case absl::StatusCode::kDeadlineExceeded:
-      if (options_.timeout >= kTellingTimeout) nodes_->Record(*link, false);
+      // Nor does one of a large value: it may have been another's turn for all of its time.
+      if (!call->large && options_.timeout >= kTellingTimeout) nodes_->Record(*link, false);
       break;
     default:
       break;

@@ -43,6 +43,12 @@ class Dispatcher {
     Try(call);
   }
 
+  // Asks elsewhere what a node answered so: no retry.
+  void StartAgain(Call* call) {
+    --call->attempts.tries;
+    Try(call);
+  }
+
   // The rules of retrying, for those who send by other ways (large values, many keys).
   bool SpendRetry() { return policy_.Spend(); }
   // Where a partition's operations are to be sent; empty if that is nowhere in particular.

@@ -115,7 +115,7 @@ void Reads::OnUseStream(ReadCall* call, uint64_t size) {
   // A node of before such streams answers so there, too.
   if (call->large || size > kMostWholeBytes) return Fetch(call);
   GoAsLarge(call);
-  dispatcher_->Start(call);
+  dispatcher_->StartAgain(call);
 }
 
 void Reads::GoAsLarge(ReadCall* call) {

@@ -40,7 +40,8 @@ struct BatchEnd {
   // codec does not know its kind. They live during the call; the message may be moved from.
   const wire::Result* result = nullptr;
   v1::OperationResult* message = nullptr;
-  // With an OK status: where values of this answer may be copied to, or kept from being lost.
+  // With an OK status: where values of this answer may be copied to, and by which its message may
+  // be kept.
   ValueBlock* values = nullptr;
 };
 

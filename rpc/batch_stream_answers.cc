@@ -33,7 +33,8 @@ void BatchStream::Impl::OnRead(bool ok) {
     session = session_.get();
     if (ok) {
       backoff_ = absl::ZeroDuration();
-      if (options_.paced) {
+      // Who waits for a large value does not know of a crowd, and would not say that it is to go.
+      if (options_.paced && options_.max_value_bytes == 0) {
         crowd_.Count(operations_.size(), Now());
         crowded_.store(crowd_.there(), std::memory_order_relaxed);
       }

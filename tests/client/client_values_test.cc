@@ -130,8 +130,9 @@ TEST_F(ClientValues, ANodeThatKnowsNoStreamForLargeValuesIsAskedForChunks) {
   EXPECT_EQ(client.stats().retries, 0u);
 }
 
+// That its value is large is no failure, of the tries that a call has.
 TEST_F(ClientValues, ACutStreamOfLargeValuesIsAskedAgain) {
-  Client& client = Connect();
+  Client& client = Connect({.max_attempts = 2});
   const std::string key = KeyOf(1);
   const std::string large(1 << 20, 'x');
   ASSERT_TRUE(client.Set(key, large).ok());
@@ -146,6 +147,26 @@ TEST_F(ClientValues, ACutStreamOfLargeValuesIsAskedAgain) {
   ASSERT_TRUE(got.ok()) << got.status();
   EXPECT_TRUE(got->value.view() == large);
   EXPECT_EQ(client.stats().retries, 1u);
+}
+
+TEST_F(ClientValues, LargeValuesThatTakeTooLongSayNothingAboutTheirNode) {
+  Client& client = Connect();
+  const std::string key = KeyOf(1);
+  ASSERT_TRUE(client.Set(key, std::string(1 << 20, 'x')).ok());
+  ASSERT_TRUE(client.Set(KeyOf(1, 3, 1), "small").ok());
+  ASSERT_TRUE(client.Get(key).ok());  // From now on no small answer comes between.
+  nodes_[1]->SetHook([&](const v1::Operation& op) -> std::optional<FakeAnswer> {
+    if (op.has_get() && test::FakeCacheNode::ForLargeValues()) return FakeAnswer{.drop = true};
+    return std::nullopt;
+  });
+  // As many in a row as would have it left alone.
+  for (int i = 0; i < 6; ++i) {
+    const auto got = client.Get(key, {.timeout = absl::Milliseconds(20)});
+    EXPECT_EQ(got.status().code(), absl::StatusCode::kDeadlineExceeded) << got.status();
+  }
+  const auto small = client.Get(KeyOf(1, 3, 1));
+  ASSERT_TRUE(small.ok()) << small.status();
+  EXPECT_EQ(client.stats().through_others, 0u);
 }
 
 // Each keeps the message that it came by, whatever comes on the stream behind it.

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <functional>
+#include <memory>
 #include <string>
 #include <thread>
 #include <utility>
@@ -427,6 +428,38 @@ TEST_F(BatchStreamTest, AStreamForLargeValuesSaysSoEachTimeItConnects) {
   Answer small;
   Stream().Start(GetOf("k"), In(absl::Seconds(60)), small.Fill());
   EXPECT_EQ(small.result().get().outcome(), v1::OUTCOME_USE_STREAM);
+}
+
+// A caller who blocks, as far as the stream knows.
+class BlockingGet final : public BatchOperation {
+ public:
+  BlockingGet(const std::string& bytes, std::atomic<int>* ended) : ended_(ended) {
+    head = bytes;
+    deadline = In(absl::Seconds(60));
+    blocking = true;
+  }
+
+ private:
+  void OnEnd(BatchEnd& end) override {
+    EXPECT_TRUE(end.status.ok()) << end.status;
+    ++*ended_;
+  }
+  std::atomic<int>* const ended_;
+};
+
+// Of those who wait for large values nobody would say that the rest is to go.
+TEST_F(BatchStreamTest, ManyBlockingCallersAreACrowdButNotForLargeValues) {
+  const OperationBytes get = GetOf("k");
+  for (const uint64_t max_value_bytes : {0, 1 << 20}) {
+    BatchStream& stream = Stream({.paced = true, .max_value_bytes = max_value_bytes});
+    std::atomic<int> ended{0};
+    std::vector<std::unique_ptr<BlockingGet>> gets;
+    for (int i = 0; i < 40; ++i) gets.push_back(std::make_unique<BlockingGet>(*get, &ended));
+    for (const auto& one : gets) stream.Start(one.get());
+    while (ended < 40) std::this_thread::yield();
+    EXPECT_EQ(stream.crowded(), max_value_bytes == 0);
+    stream.Stop();
+  }
 }
 
 TEST_F(BatchStreamTest, StopAnswersEverythingAndRefusesTheRest) {

@@ -103,6 +103,7 @@ class FakeCacheNode::Cache final : public v1::CacheService::Service {
       }
       if (response.results_size() > 0) stream->Write(response);
     }
+    for_large_values = false;
     node_->Closed(context);
     return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the fake node ended the stream");
   }
