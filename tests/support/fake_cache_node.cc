@@ -112,7 +112,7 @@ class FakeCacheNode::Cache final : public v1::CacheService::Service {
                          grpc::ServerWriter<v1::GetStreamResponse>* writer) override {
     v1::Operation op;
     *op.mutable_get() = request->get();
-    if (const grpc::Status refusal = Hooked(op); !refusal.ok()) return refusal;
+    if (grpc::Status refusal = Hooked(op); !refusal.ok()) return refusal;
     v1::GetStreamResponse part;
     *part.mutable_header() = node_->cluster_->Read(request->get());
     const std::string value = std::move(*part.mutable_header()->mutable_value());
@@ -136,7 +136,7 @@ class FakeCacheNode::Cache final : public v1::CacheService::Service {
     while (reader->Read(&part)) set.mutable_value()->append(part.chunk());
     v1::Operation op;
     *op.mutable_set() = set;
-    if (const grpc::Status refusal = Hooked(op); !refusal.ok()) return refusal;
+    if (grpc::Status refusal = Hooked(op); !refusal.ok()) return refusal;
     if (set.value().size() != size) return {grpc::StatusCode::INVALID_ARGUMENT, "size"};
     *response->mutable_result() = node_->cluster_->Store(set);
     return grpc::Status::OK;
