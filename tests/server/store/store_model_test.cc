@@ -160,7 +160,9 @@ class Model {
   bool Chance(int percent) { return static_cast<int>(random_() % 100) < percent; }
 
   void Step() {
-    ++step_;
+    if (++step_ % kLooksAtDeletions == 0) {
+      crowded_ = crowded_ || store_->Stats().tombstones >= kManyInAll;
+    }
     const size_t k = PickKey();
     const uint64_t what = random_() % 1000;
     if (what < 380) {
@@ -243,8 +245,9 @@ class Model {
     }
     // What is retained for a learner has a bound.
     if (least <= committed && found.meta.version == Version()) return;
-    // Where many are not committed yet, a version stands for all that are absent.
-    if (found.meta.version > least && Of(key).deleted.size() >= kManyDeleted) {
+    // Where many are not committed yet, a version stands for all that are absent: many of this
+    // partition, or of all, whose blocks have one budget.
+    if (found.meta.version > least && (crowded_ || Of(key).deleted.size() >= kManyDeleted)) {
       ASSERT_GT(found.meta.version, committed);
       ASSERT_LE(found.meta.version.sequence(), Of(key).sequence);
       return;
@@ -493,6 +496,10 @@ class Model {
   }
 
   static constexpr size_t kManyDeleted = 500;
+  // The half of 2% of the least memory, in nodes of 24 B, of which a quarter may be in use; and so
+  // many steps' deletions less, since it is looked at so often.
+  static constexpr uint64_t kLooksAtDeletions = 1000;
+  static constexpr uint64_t kManyInAll = kMinMemoryBytes / 50 / 2 / 24 / 4 - kLooksAtDeletions;
   // By namespace id.
   static constexpr std::array<std::string_view, 4> kNames = {"", "first", "second", ""};
 
@@ -507,6 +514,7 @@ class Model {
   std::vector<PartitionState> partitions_;
   std::deque<Held> held_;
   uint64_t step_ = 0;
+  bool crowded_ = false;  // deletions have had their budget full, or nearly
   uint64_t no_room_ = 0;
 };
 
