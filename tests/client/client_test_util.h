@@ -1,4 +1,4 @@
-// A client of three fake nodes, and a door at which calls are held up.
+// A client of three fake nodes.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -10,40 +10,15 @@
 
 #include "absl/time/clock.h"
 #include "base/hash.h"
-#include "base/mutex.h"
 #include "client/include/atoll/client.h"
+#include "tests/support/door.h"
 #include "tests/support/fake_cache_node.h"
 
 namespace atoll {
 
 inline constexpr absl::Duration kLong = absl::Seconds(60);
 
-// Blocks whoever passes until it is opened.
-class Door {
- public:
-  ~Door() { Open(); }
-  void Open() {
-    base::MutexLock lock(mu_);
-    open_ = true;
-    changed_.SignalAll();
-  }
-  void Pass() {
-    base::MutexLock lock(mu_);
-    ++arrived_;
-    changed_.SignalAll();
-    while (!open_) changed_.Wait(mu_);
-  }
-  void WaitForArrivals(int count) {
-    base::MutexLock lock(mu_);
-    while (arrived_ < count) changed_.Wait(mu_);
-  }
-
- private:
-  base::Mutex mu_;
-  base::CondVar changed_;
-  bool open_ ABSL_GUARDED_BY(mu_) = false;
-  int arrived_ ABSL_GUARDED_BY(mu_) = 0;
-};
+using test::Door;
 
 class ClientTest : public testing::Test {
  protected:

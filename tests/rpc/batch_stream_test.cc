@@ -21,6 +21,7 @@
 #include "rpc/completion_queue.h"
 #include "rpc/status.h"
 #include "rpc/timers.h"
+#include "tests/support/door.h"
 #include "tests/support/fake_cache_node.h"
 #include "tests/support/notification.h"
 
@@ -87,32 +88,6 @@ class Answer {
   absl::Status status_ ABSL_GUARDED_BY(mu_);
   Fate fate_ ABSL_GUARDED_BY(mu_) = Fate::kNotSent;
   v1::OperationResult result_ ABSL_GUARDED_BY(mu_);
-};
-
-// Holds the node's stream thread until opened.
-class Door {
- public:
-  void Open() {
-    base::MutexLock lock(mu_);
-    open_ = true;
-    changed_.SignalAll();
-  }
-  void Pass() {
-    base::MutexLock lock(mu_);
-    ++arrived_;
-    changed_.SignalAll();
-    while (!open_) changed_.Wait(mu_);
-  }
-  void WaitForArrival() {
-    base::MutexLock lock(mu_);
-    while (arrived_ == 0) changed_.Wait(mu_);
-  }
-
- private:
-  base::Mutex mu_;
-  base::CondVar changed_;
-  bool open_ ABSL_GUARDED_BY(mu_) = false;
-  int arrived_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 class BatchStreamTest : public testing::Test {
@@ -219,7 +194,7 @@ TEST_F(BatchStreamTest, KeepsMessagesWithinTheirSize) {
 
 TEST_F(BatchStreamTest, ACutStreamTellsWhatWasSentAndTheNextConnects) {
   BatchStream& stream = Stream();
-  Door door;
+  test::Door door;
   node_.SetHook([&](const v1::Operation& op) -> std::optional<test::FakeAnswer> {
     if (op.has_set()) {
       door.Pass();
@@ -229,7 +204,7 @@ TEST_F(BatchStreamTest, ACutStreamTellsWhatWasSentAndTheNextConnects) {
   });
   Answer sent;
   stream.Start(SetOf("k", "v"), In(absl::Seconds(30)), sent.Fill());
-  door.WaitForArrival();
+  door.WaitForArrivals(1);
   door.Open();
   EXPECT_EQ(sent.status().code(), absl::StatusCode::kUnavailable) << sent.status();
   EXPECT_EQ(sent.fate(), Fate::kSent);
