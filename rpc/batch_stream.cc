@@ -207,13 +207,15 @@ BatchStream::Impl::Batch BatchStream::Impl::TakeBatchLocked() {
   congestion_.Written(batch.message, batch.now);
   batch.session = session_.get();
   batch.first = std::exchange(first_message_, false);
+  batch.blocking = blocking;
   writing_ = true;
   return batch;
 }
 
 grpc::ByteBuffer BatchStream::Impl::Encode(const Batch& batch) const {
-  grpc_slice slice = grpc_slice_malloc_large(batch.bytes + wire::kRefuseWrongOwnerSize +
-                                             wire::kMaxValueLimitSize + wire::kMaxSentSize);
+  grpc_slice slice =
+      grpc_slice_malloc_large(batch.bytes + wire::kRefuseWrongOwnerSize + wire::kMaxValueLimitSize +
+                              wire::kMaxSentSize + wire::kAnswerAtOnceSize);
   uint8_t* const start = GRPC_SLICE_START_PTR(slice);
   uint8_t* out = start;
   if (batch.first) {
@@ -222,6 +224,8 @@ grpc::ByteBuffer BatchStream::Impl::Encode(const Batch& batch) const {
   }
   // So that an overloaded node knows what waited for too long on the way to it.
   out = wire::WriteSent(static_cast<uint64_t>(absl::ToInt64Microseconds(batch.now)), out);
+  // Nobody writes before it has come: a message that waits as a whole must not hold up others.
+  if (batch.reads) out = wire::WriteAnswerAtOnce(out);
   // Callers' deadlines are mostly equal: the division is done once for each different one.
   absl::Duration deadline = absl::InfiniteDuration();
   uint32_t timeout_ms = TimeoutMs(deadline);
@@ -262,7 +266,13 @@ void BatchStream::Impl::Send(Batch batch) {
     }
     // Sequentially consistent: departures are seen before anybody can learn that the message went.
     messages_.fetch_add(1, std::memory_order_seq_cst);
-    batch.session->call->Write(message, batch.session->written.Arm());
+    Session& session = *batch.session;
+    if (batch.reads) {
+      session.send_and_read.Start(session.context, queue_, message,
+                                  session.inputs[session.reading]->buffer(), session.exchanged);
+    } else {
+      session.call->Write(message, session.written.Arm());
+    }
   }
   // Mostly there is none, and a status with words takes memory.
   if (!batch.expired.empty()) {
@@ -284,6 +294,19 @@ void BatchStream::Impl::Write() {
     batch = TakeBatchLocked();
   }
   Send(batch);
+}
+
+bool BatchStream::Impl::WriteAfterRead(size_t read_bytes, bool read_under_way) {
+  Batch batch;
+  {
+    base::MutexLock lock(mu_);
+    batch = TakeBatchLocked();
+    reads_with_write_ = options_.paced && batch.session != nullptr && !batch.blocking &&
+                        !pacer_.MayWrite(/*blocking=*/false) && read_bytes <= kMostBeforeRead;
+  }
+  batch.reads = reads_with_write_ && !read_under_way;
+  Send(batch);
+  return batch.reads;
 }
 
 void BatchStream::Impl::SendHeld() {
@@ -312,6 +335,14 @@ void BatchStream::Impl::OnWritten(bool /*ok*/) {
   } else {
     Send(batch);
   }
+}
+
+void BatchStream::Impl::OnExchanged(bool ok) {
+  {
+    base::MutexLock lock(mu_);
+    writing_ = false;
+  }
+  OnRead(ok);
 }
 
 void BatchStream::Impl::Finish() {

@@ -47,7 +47,7 @@ struct BatchStreamOptions {
   // Waits for answers before more is sent; else for the transport only.
   bool paced = false;
   // One thread serves the queue. It asks for the next message before it hands out this one's
-  // results, so that the network brings it meanwhile.
+  // results, so that the network brings it meanwhile, or together with what it sends next.
   bool one_thread = true;
   size_t max_message_bytes = size_t{256} << 10;
   // Values to be answered in place, to so many bytes each; 0: 64 KiB. Those above 64 KiB may be

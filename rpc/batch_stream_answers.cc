@@ -55,9 +55,11 @@ void BatchStream::Impl::OnRead(bool ok) {
   };
   // The next message may be on its way while this one's results are handed out; but those are
   // handed out by one thread at a time, so that what it keeps is its own, and they stay in order.
-  const bool ahead = options_.one_thread;
+  // Nor is it asked for ahead where it can go with what this one's callers ask next.
+  const bool ahead = options_.one_thread && !reads_with_write_;
   if (ahead) read();
   bool whole = input->Load();
+  const size_t bytes = input->size();
   ValueBlock values(input);
   {
     const WakeScope wakes;
@@ -75,7 +77,7 @@ void BatchStream::Impl::OnRead(bool ok) {
   if (!whole) session->context.TryCancel();
   TakeArrivals();
   if (options_.paced) Gather();
-  Write();
+  if (WriteAfterRead(bytes, /*read_under_way=*/ahead || !options_.one_thread)) return;
   // Last: another thread may be in here with it at once. Until it has come back with an end the
   // session stays.
   if (!ahead) read();

@@ -23,6 +23,7 @@
 #include "rpc/gathering.h"
 #include "rpc/operation_table.h"
 #include "rpc/pacer.h"
+#include "rpc/send_and_read.h"
 #include "rpc/value_block.h"
 #include "rpc/wire/input.h"
 
@@ -73,6 +74,7 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
         : started(impl, &Impl::OnStarted),
           read(impl, &Impl::OnRead),
           written(impl, &Impl::OnWritten),
+          exchanged(impl, &Impl::OnExchanged),
           finished(impl, &Impl::OnFinished) {}
     grpc::ClientContext context;
     std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call;
@@ -81,13 +83,14 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
                                                           std::make_shared<wire::Input>()};
     size_t reading = 0;
     grpc::Status status;
-    Event started, read, written, finished;
+    SendAndRead send_and_read;
+    Event started, read, written, exchanged, finished;
   };
 
   enum class State : uint8_t {
     kIdle,      // no session
     kStarting,  // StartCall under way
-    kOpen,      // a read is always under way
+    kOpen,      // a read is under way, but for OnRead
     kEnding,    // the read side ended; Finish follows when no write is under way
   };
 
@@ -102,13 +105,17 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
     absl::Duration now;
     uint64_t message = 0;
     bool first = false;
+    bool blocking = false;
     bool departures = false;
+    // The next read goes with it.
+    bool reads = false;
     Session* session = nullptr;  // nullptr: there is nothing to write
   };
 
   void OnStarted(bool ok);
   void OnRead(bool ok);
   void OnWritten(bool ok);
+  void OnExchanged(bool ok);
   void OnFinished(bool ok);
 
   // Whether an operation may be taken, as far as a glance tells: if not, Refusal says.
@@ -124,6 +131,9 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   // Writes it, and ends what has expired.
   void Send(Batch batch) ABSL_LOCKS_EXCLUDED(mu_);
   void Write() ABSL_LOCKS_EXCLUDED(mu_);
+  // The same, after a message of so many bytes was read. Where the next read is not under way it
+  // goes with what is written, if that is all that may be sent before an answer: true then.
+  bool WriteAfterRead(size_t read_bytes, bool read_under_way) ABSL_LOCKS_EXCLUDED(mu_);
   grpc::ByteBuffer Encode(const Batch& batch) const;
   // Hands out the results of a message; false if it cannot be read.
   bool Deliver(wire::Input& input, ValueBlock& values) ABSL_LOCKS_EXCLUDED(mu_);
@@ -159,6 +169,9 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
 
   // More are not put off.
   static constexpr size_t kMostArrivals = 256;
+  // What a stream's window has room for at any time: a larger message would stop on its way until
+  // it is read, while this one's results are handed out.
+  static constexpr size_t kMostBeforeRead = size_t{64} << 10;
 
   grpc::CompletionQueue* const queue_;
   Timers* const timers_;
@@ -208,6 +221,8 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   // Of the thread that is `delivering`: what its callbacks started since it last had the lock.
   OperationQueue arrivals_;
   size_t arrivals_count_ = 0;
+  // Of the one thread: the last time the read could have gone with what was written.
+  bool reads_with_write_ = false;
 
   // The stream whose results this thread is handing out: what its callers ask for meanwhile goes
   // together, when it is through.

@@ -503,7 +503,8 @@ Step RequestReader::Next(Operation* out) {
     const bool read = tag < 0x80 && Once(tag, &seen_) &&
                       ((tag == TagOf(2, kVarint) && ReadBool(reader_, &refuse_wrong_owner_)) ||
                        (tag == TagOf(3, kVarint) && reader_.Varint(&sent_us_)) ||
-                       (tag == TagOf(4, kVarint) && reader_.Varint(&max_value_bytes_)));
+                       (tag == TagOf(4, kVarint) && reader_.Varint(&max_value_bytes_)) ||
+                       (tag == TagOf(5, kVarint) && ReadBool(reader_, &answer_at_once_)));
     if (!read) return Step::kOther;
   }
   return Step::kEnd;

@@ -45,10 +45,12 @@ class RequestReader {
   bool refuse_wrong_owner() const { return refuse_wrong_owner_; }
   uint64_t sent_us() const { return sent_us_; }
   uint64_t max_value_bytes() const { return max_value_bytes_; }
+  bool answer_at_once() const { return answer_at_once_; }
 
  private:
   Reader reader_;
   bool refuse_wrong_owner_ = false;
+  bool answer_at_once_ = false;
   uint64_t sent_us_ = 0;
   uint64_t max_value_bytes_ = 0;
   uint32_t seen_ = 0;

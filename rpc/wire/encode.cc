@@ -196,6 +196,8 @@ uint8_t* WriteValueLimit(uint64_t max_value_bytes, uint8_t* out) {
   return PutNumber(4, max_value_bytes, out);
 }
 
+uint8_t* WriteAnswerAtOnce(uint8_t* out) { return PutNumber(5, 1, out); }
+
 size_t ResultFrameSize(uint64_t id, size_t body_size) {
   return MessageSize(ResultSize(id, body_size)) - body_size;
 }

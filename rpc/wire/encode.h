@@ -72,6 +72,9 @@ uint8_t* WriteValueLimit(uint64_t max_value_bytes, uint8_t* out);
 // ExchangeRequest.sent_us, not 0.
 inline constexpr size_t kMaxSentSize = 11;
 uint8_t* WriteSent(uint64_t sent_us, uint8_t* out);
+// ExchangeRequest.answer_at_once.
+inline constexpr size_t kAnswerAtOnceSize = 2;
+uint8_t* WriteAnswerAtOnce(uint8_t* out);
 
 // An element of ExchangeResponse.results.
 size_t ResultFrameSize(uint64_t id, size_t body_size);

@@ -120,13 +120,15 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
     const size_t before = written_bytes_ + output_.size();
     const bool done = anew ? Run(batch.get()) : batch->Resume();
     if (!done) return Pause(std::move(batch));
+    const size_t written = written_bytes_ + output_.size() - before;
     const size_t answers = batch->count() - batch->late();
     if (anew && answers > 0) {
-      const size_t size = (written_bytes_ + output_.size() - before) / answers + 1;
+      const size_t size = written / answers + 1;
       // Seldom too small: memory for the rest of a message costs more than memory that is not used.
       bytes_per_answer_ = std::max(size, bytes_per_answer_ - bytes_per_answer_ / 16);
     }
-    Settle(std::move(batch));
+    const bool owes_answer = anew && written == 0 && batch->answer_at_once();
+    Settle(std::move(batch), owes_answer);
   }
 
   bool Run(OperationBatch* batch) {
@@ -152,12 +154,14 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
     AdvanceLocked();
   }
 
-  // The message's operations were started.
-  void Settle(std::unique_ptr<OperationBatch> batch) {
+  // The message's operations were started. `owes_answer`: its caller waits for one, and there is
+  // none.
+  void Settle(std::unique_ptr<OperationBatch> batch, bool owes_answer) {
     // Goes when the mutex is free.
     std::shared_ptr<void> keep;
     base::MutexLock lock(mu_);
     gathering_ = false;
+    owes_answer_ |= owes_answer;
     const size_t late = batch->late();
     if (late > 0) {
       batch->charged = batch->input().size() + late * kWaitingBytes;
@@ -291,7 +295,7 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
     }
     if (ok) return GoOn(std::move(batch), /*anew=*/false);
     batch->Abandon();
-    Settle(std::move(batch));
+    Settle(std::move(batch), /*owes_answer=*/false);
   }
 
   size_t UnwrittenLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -313,8 +317,9 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
       late_output_.Clear();
       ready_.clear();
       ready_bytes_ = 0;
+      owes_answer_ = false;
     }
-    if (!writing_ && UnwrittenLocked() > 0) WriteLocked();
+    if (!writing_ && (UnwrittenLocked() > 0 || owes_answer_)) WriteLocked();
     if (reading_ == nullptr && !ended_) {
       if (paused_ == nullptr &&
           held_bytes_ + writing_bytes_ + UnwrittenLocked() <= ExchangeCall::kPauseBytes) {
@@ -347,6 +352,7 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
       next.size = from.size();
       next.bytes = from.Finish();
     }
+    owes_answer_ = false;
     writing_ = true;
     writing_bytes_ = next.size;
     stream_.Write(next.bytes, written_.Arm());
@@ -416,6 +422,9 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
   bool held_off_ ABSL_GUARDED_BY(mu_) = false;
   bool ended_ ABSL_GUARDED_BY(mu_) = false;  // nothing more will be read
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
+  // A message is to be written at once, be it empty: one that was begun before does not count, for
+  // the caller may have had it before he wrote.
+  bool owes_answer_ ABSL_GUARDED_BY(mu_) = false;
   bool broken_ ABSL_GUARDED_BY(mu_) = false;  // nothing can be written any more
   bool finishing_ ABSL_GUARDED_BY(mu_) = false;
   bool advancing_soon_ ABSL_GUARDED_BY(mu_) = false;

@@ -43,6 +43,7 @@ absl::Status OperationBatch::Decode() {
         refuse_wrong_owner_ = reader.refuse_wrong_owner();
         sent_us_ = reader.sent_us();
         max_value_bytes_ = reader.max_value_bytes();
+        answer_at_once_ = reader.answer_at_once();
         return absl::OkStatus();
       case wire::Step::kOther:
         return DecodeOther();
@@ -62,6 +63,7 @@ absl::Status OperationBatch::DecodeOther() {
   refuse_wrong_owner_ = request.refuse_wrong_owner();
   sent_us_ = request.sent_us();
   max_value_bytes_ = request.max_value_bytes();
+  answer_at_once_ = request.answer_at_once();
   for (v1::Operation& operation : *request.mutable_operations()) {
     AddOther(std::make_unique<v1::Operation>(std::move(operation)));
   }

@@ -82,6 +82,7 @@ class OperationBatch {
   bool refuse_wrong_owner() const { return refuse_wrong_owner_; }
   uint64_t sent_us() const { return sent_us_; }
   uint64_t max_value_bytes() const { return max_value_bytes_; }
+  bool answer_at_once() const { return answer_at_once_; }
 
   // Carries all of it out. The batch is busy from then on, until Leave has been called once by the
   // caller and once for each late operation. False: it has paused for want of room, and is to be
@@ -185,6 +186,7 @@ class OperationBatch {
   CacheHandler* const handler_;
   wire::Input input_;
   bool refuse_wrong_owner_ = false;
+  bool answer_at_once_ = false;
   uint64_t sent_us_ = 0;
   uint64_t max_value_bytes_ = 0;
 

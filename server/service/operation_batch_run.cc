@@ -180,7 +180,7 @@ OperationBatch::~OperationBatch() = default;
 
 void OperationBatch::Clear() {
   decoded_ = count_ = reads_ = late_count_ = sent_us_ = max_value_bytes_ = 0;
-  refuse_wrong_owner_ = false;
+  refuse_wrong_owner_ = answer_at_once_ = false;
   steps_.clear();
   keys_.clear();
   gets_.clear();

@@ -342,6 +342,48 @@ TEST_F(BatchStreamTest, WhatACallbackStartsGoesTogetherAndIsRefusedBeyondTheBoun
   EXPECT_LE(node_.messages() - before, 1 + 16);
 }
 
+TEST_F(BatchStreamTest, AReadThatGoesWithAMessageHoldsUpNobodyWhereAllOfThatWaits) {
+  constexpr size_t kAtOnce = 64;
+  constexpr size_t kRounds = 40;
+  constexpr int64_t kAnswered = kAtOnce * kRounds / 2;
+  const absl::Duration deadline = In(absl::Seconds(20));
+  BatchStream& stream = Stream({.paced = true});
+  std::atomic<int64_t> arrived{0};
+  node_.SetHook([&](const v1::Operation& operation) -> std::optional<test::FakeAnswer> {
+    if (operation.get().key() != "k") return std::nullopt;
+    if (++arrived > kAnswered) return test::FakeAnswer{.drop = true};
+    // Answered when the next message is under way, too: nothing may be sent after that.
+    while (stream.messages() <= static_cast<uint64_t>(node_.messages()) &&
+           base::Clock::Real().BootTime() < deadline) {
+      std::this_thread::yield();
+    }
+    return std::nullopt;
+  });
+  // Each answer starts the next operation, until none comes any more.
+  std::vector<std::vector<Noted>> rounds(kRounds);
+  for (std::vector<Noted>& round : rounds) round = std::vector<Noted>(kAtOnce);
+  for (size_t r = 0; r + 1 < kRounds; ++r) {
+    for (size_t i = 0; i < kAtOnce; ++i) {
+      rounds[r][i].at_end = [&stream, &ended = rounds[r][i], &next = rounds[r + 1][i]] {
+        if (ended.code == absl::StatusCode::kOk) stream.StartSoon(&next);
+      };
+    }
+  }
+  for (Noted& first : rounds[0]) stream.StartSoon(&first);
+  while (arrived.load() < kAnswered + static_cast<int64_t>(kAtOnce)) {
+    ASSERT_LT(base::Clock::Real().BootTime(), deadline)
+        << arrived.load() << " arrived; the others wait for those that the node keeps";
+    std::this_thread::yield();
+  }
+  Answer live;
+  stream.Start(GetOf("live"), In(absl::Seconds(20)), live.Fill());
+  EXPECT_TRUE(live.status().ok()) << live.status();
+  // It is about those that take the read with them.
+  EXPECT_GT(node_.awaiting_messages(), node_.messages() / 2);
+  stream.Stop();
+  node_.Stop();
+}
+
 TEST_F(BatchStreamTest, WhatACallbackStartsOnAStoppedStreamIsCancelled) {
   BatchStream& stream = Stream({.paced = true});
   ASSERT_TRUE(StartUntilConnected(stream).ok());

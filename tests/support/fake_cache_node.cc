@@ -87,6 +87,7 @@ class FakeCacheNode::Cache final : public v1::CacheService::Service {
       {
         base::MutexLock lock(node_->mu_);
         ++node_->messages_;
+        node_->awaiting_messages_ += request.answer_at_once() ? 1 : 0;
       }
       v1::ExchangeResponse response;
       bool cut = false;
@@ -101,7 +102,7 @@ class FakeCacheNode::Cache final : public v1::CacheService::Service {
         context->TryCancel();
         break;
       }
-      if (response.results_size() > 0) stream->Write(response);
+      if (response.results_size() > 0 || request.answer_at_once()) stream->Write(response);
     }
     for_large_values = false;
     node_->Closed(context);
@@ -317,6 +318,11 @@ int64_t FakeCacheNode::operations() const {
 int64_t FakeCacheNode::messages() const {
   base::MutexLock lock(mu_);
   return messages_;
+}
+
+int64_t FakeCacheNode::awaiting_messages() const {
+  base::MutexLock lock(mu_);
+  return awaiting_messages_;
 }
 int64_t FakeCacheNode::wrong_owner() const {
   base::MutexLock lock(mu_);

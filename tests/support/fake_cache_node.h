@@ -131,6 +131,8 @@ class FakeCacheNode {
   // Operations that arrived, messages that carried them, and how many were refused by ownership.
   int64_t operations() const;
   int64_t messages() const;
+  // Of them, those whose caller waits for a message in return (ExchangeRequest.answer_at_once).
+  int64_t awaiting_messages() const;
   int64_t wrong_owner() const;
   int64_t streams_opened() const;
 
@@ -159,6 +161,7 @@ class FakeCacheNode {
   std::set<grpc::ServerContext*> open_ ABSL_GUARDED_BY(mu_);
   int64_t operations_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t messages_ ABSL_GUARDED_BY(mu_) = 0;
+  int64_t awaiting_messages_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t wrong_owner_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t streams_opened_ ABSL_GUARDED_BY(mu_) = 0;
 };

@@ -249,6 +249,7 @@ std::optional<Generated> ReadStream(Input& input, Elements elements) {
     filled.set_refuse_wrong_owner(reader.refuse_wrong_owner());
     filled.set_max_value_bytes(reader.max_value_bytes());
     filled.set_sent_us(reader.sent_us());
+    filled.set_answer_at_once(reader.answer_at_once());
   }
   return filled;
 }

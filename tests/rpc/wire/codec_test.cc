@@ -380,11 +380,12 @@ TEST(Codec, FramesOperationsAsTheGeneratedParserReadsThem) {
     const size_t body = BodySize(Size(get));
     const uint64_t sent_us = id + 1;
     std::string bytes(kMaxSentSize + kMaxValueLimitSize + kRefuseWrongOwnerSize +
-                          OperationFrameSize(id, timeout_ms, body) + body,
+                          kAnswerAtOnceSize + OperationFrameSize(id, timeout_ms, body) + body,
                       '\0');
     auto* out = reinterpret_cast<uint8_t*>(bytes.data());
     const uint64_t limit = make.Number() | 1;
     out = WriteSent(sent_us, WriteValueLimit(limit, WriteRefuseWrongOwner(out)));
+    out = WriteAnswerAtOnce(out);
     out = WriteOperationFrame(id, timeout_ms, body, out);
     out = WriteBodyHead(Kind::kGet, Size(get), out);
     out = Write(get, out);
@@ -396,6 +397,7 @@ TEST(Codec, FramesOperationsAsTheGeneratedParserReadsThem) {
     EXPECT_TRUE(parsed.refuse_wrong_owner());
     EXPECT_EQ(parsed.sent_us(), sent_us);
     EXPECT_EQ(parsed.max_value_bytes(), limit);
+    EXPECT_TRUE(parsed.answer_at_once());
     EXPECT_EQ(parsed.operations(0).id(), id);
     EXPECT_EQ(parsed.operations(0).timeout_ms(), timeout_ms);
     EXPECT_EQ(parsed.operations(0).get().key(), key);

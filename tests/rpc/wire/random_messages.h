@@ -86,6 +86,7 @@ class RandomMessages {
     m.set_refuse_wrong_owner(Sometimes());
     if (Sometimes()) m.set_max_value_bytes(Number());
     if (Sometimes()) m.set_sent_us(Number());
+    m.set_answer_at_once(Sometimes());
     for (int i = 0; i < operations; ++i) Fill(m.add_operations());
     return m;
   }

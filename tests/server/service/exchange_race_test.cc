@@ -133,7 +133,7 @@ class ExchangeRace : public testing::Test {
     for (auto& node : nodes_) {
       node->view.SetMap(test::MakeSimpleMap({.nodes = kNodes, .replication_factor = kNodes}));
     }
-    ticks_ = std::make_unique<base::Periodic>(absl::Milliseconds(2), [this] { Tick(); });
+    StartTicks();
     out_.Start();
     router_.emplace(nodes_[0]->replicator.get(), &nodes_[0]->view, nullptr, &timers_, &clock);
     handler_.emplace(&*router_, &budget_, &clock, CacheLimits{});
@@ -153,11 +153,15 @@ class ExchangeRace : public testing::Test {
     }
   }
 
+  void StartTicks() {
+    ticks_ = std::make_unique<base::Periodic>(absl::Milliseconds(2), [this] { Tick(); });
+  }
+
   // Deadlines end here. Replicas answer in some of the ticks only, so that many come first.
   void Tick() {
     for (auto& node : nodes_) node->replicator->Tick();
     for (int from = 1; from < kNodes; ++from) {
-      nodes_[from]->lines.lines[test::NodeId(0)]->Open(random_() % 3 == 0);
+      nodes_[from]->lines.lines[test::NodeId(0)]->Open(!deaf_ && random_() % 3 == 0);
     }
   }
 
@@ -171,6 +175,7 @@ class ExchangeRace : public testing::Test {
 
   std::array<std::unique_ptr<Node>, kNodes> nodes_;
   std::minstd_rand random_{7};  // the ticks'
+  bool deaf_ = false;           // node 0 hears nothing of its replicas; changed while nothing ticks
   rpc::Poller out_{"out"};
   rpc::Timers timers_{out_.queue()};
   routing::ByteBudget budget_{uint64_t{64} << 20};
@@ -224,6 +229,7 @@ TEST_F(ExchangeRace, EveryOperationEndsOnceThoughDeadlinesAndCancellationsRaceWi
     const bool cancel = random() % 3 == 0;
     for (uint64_t m = 0; m < kMessages; ++m) {
       v1::ExchangeRequest request;
+      request.set_answer_at_once(random() % 2 == 0);
       for (uint64_t n = 0; n < kOperations; ++n) {
         v1::Operation& operation = *request.add_operations();
         operation.set_id(m * kOperations + n);
@@ -272,6 +278,58 @@ TEST_F(ExchangeRace, EveryOperationEndsOnceThoughDeadlinesAndCancellationsRaceWi
   }
   EXPECT_EQ(handler_->under_way(), 0);
   EXPECT_EQ(budget_.used(), 0u);
+}
+
+TEST_F(ExchangeRace, AMessageThatWaitsIsAnsweredAtOnceWhereItsCallerWaitsForIt) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+  const auto stub = v1::CacheService::NewStub(listener_->channel());
+  const auto stream = stub->Exchange(&context);
+  uint64_t id = 0;
+  const auto set = [&](bool answer_at_once) {
+    v1::ExchangeRequest request;
+    request.set_answer_at_once(answer_at_once);
+    v1::Operation& operation = *request.add_operations();
+    operation.set_id(++id);
+    operation.mutable_set()->set_key(Key(static_cast<int>(id)));
+    ASSERT_TRUE(stream->Write(request));
+  };
+  v1::ExchangeResponse response;
+  // Until the node has taken over.
+  do {
+    set(false);
+    ASSERT_TRUE(stream->Read(&response));
+    ASSERT_EQ(response.results_size(), 1);
+  } while (response.results(0).has_error());
+
+  ticks_.reset();
+  deaf_ = true;
+  Tick();
+  set(false);
+  set(true);
+  ASSERT_TRUE(stream->Read(&response));
+  EXPECT_EQ(response.results_size(), 0) << "one for the second, none for the first";
+
+  // One that is answered has its answer, and no other message.
+  v1::ExchangeRequest get;
+  get.set_answer_at_once(true);
+  get.add_operations()->set_id(++id);
+  get.mutable_operations(0)->mutable_get()->set_key(Key(99));
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(stream->Write(get));
+    ASSERT_TRUE(stream->Read(&response));
+    EXPECT_EQ(response.results_size(), 1);
+  }
+
+  deaf_ = false;
+  StartTicks();
+  for (int answers = 0; answers < 2; answers += response.results_size()) {
+    ASSERT_TRUE(stream->Read(&response));
+    EXPECT_GT(response.results_size(), 0);
+  }
+  stream->WritesDone();
+  EXPECT_FALSE(stream->Read(&response));
+  EXPECT_TRUE(stream->Finish().ok());
 }
 
 }  // namespace
