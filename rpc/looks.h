@@ -1,7 +1,8 @@
 // Whether a thread that has nothing to do had better look again for a moment before it sleeps.
 //
 // To fall asleep and to be woken takes longer than what a lone caller waits for: on a virtual
-// machine more than half of the time of a get, and as much of the processor's as looking does. So
+// machine more than half of the time of a get, in its bad hours three quarters, and as much of the
+// processor's as looking does. So
 // who has waited only for a moment many times looks; who looks in vain too often sleeps, and if
 // looking hardly paid needs twice as many such waits for a sign from then on.
 //
@@ -17,17 +18,17 @@ namespace atoll::rpc {
 class Looks {
  public:
   // So long it is looked at the most.
-  static constexpr absl::Duration kMost = absl::Microseconds(50);
+  static constexpr absl::Duration kMost = absl::Microseconds(100);
   // A wait that was slept through and was for a moment: the waking is part of it, on both sides.
-  static constexpr absl::Duration kMoment = absl::Microseconds(100);
+  static constexpr absl::Duration kMoment = absl::Microseconds(250);
   // What was there already says nothing about waiting.
   static constexpr absl::Duration kInstant = absl::Microseconds(3);
   // Such waits that are a sign, where each longer one takes away two: at first, and at the most.
   static constexpr int kFewest = 16;
   static constexpr int kMany = 1024;
-  // Four finds make up for a look in vain, and four more of those than that end it: a vain look
-  // takes 50 us of the processor, a find saves 10.
-  static constexpr int kFindsPerMiss = 4;
+  // Eight finds make up for a look in vain, and four more of those than that end it: a vain look
+  // takes 100 us of the processor, a find saves 10 to 60.
+  static constexpr int kFindsPerMiss = 8;
   static constexpr int kCredit = 4 * kFindsPerMiss;
   // Looking that has found so much paid.
   static constexpr int kPaid = 64;
