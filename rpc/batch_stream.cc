@@ -269,7 +269,7 @@ void BatchStream::Impl::Send(Batch batch) {
     Session& session = *batch.session;
     if (batch.reads) {
       session.send_and_read.Start(session.context, queue_, message,
-                                  session.inputs[session.reading]->buffer(), session.exchanged);
+                                  session.inputs[session.reading]->buffer(), session.sent_and_read);
     } else {
       session.call->Write(message, session.written.Arm());
     }
@@ -296,15 +296,19 @@ void BatchStream::Impl::Write() {
   Send(batch);
 }
 
-bool BatchStream::Impl::WriteAfterRead(size_t read_bytes, bool read_under_way) {
+bool BatchStream::Impl::WriteAfterRead(size_t read_bytes, absl::Duration came, bool may_take_read) {
   Batch batch;
   {
     base::MutexLock lock(mu_);
+    // Else something may be sent before the next answer: what is not answered in time holds up
+    // nothing.
+    const bool prompt = options_.paced && pacer_.WasPrompt(came);
     batch = TakeBatchLocked();
-    reads_with_write_ = options_.paced && batch.session != nullptr && !batch.blocking &&
-                        !pacer_.MayWrite(/*blocking=*/false) && read_bytes <= kMostBeforeRead;
+    could_take_read_ = prompt && batch.session != nullptr && !batch.blocking &&
+                       !pacer_.MayWrite(/*blocking=*/false) && batch.bytes <= kMostWithRead &&
+                       read_bytes <= kMostBeforeRead;
   }
-  batch.reads = reads_with_write_ && !read_under_way;
+  batch.reads = could_take_read_ && may_take_read;
   Send(batch);
   return batch.reads;
 }
@@ -337,7 +341,7 @@ void BatchStream::Impl::OnWritten(bool /*ok*/) {
   }
 }
 
-void BatchStream::Impl::OnExchanged(bool ok) {
+void BatchStream::Impl::OnSentAndRead(bool ok) {
   {
     base::MutexLock lock(mu_);
     writing_ = false;

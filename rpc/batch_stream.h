@@ -26,6 +26,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "rpc/batch_operation.h"
+#include "rpc/pacer.h"
 
 namespace grpc {
 class Channel;
@@ -46,8 +47,11 @@ struct BatchStreamOptions {
   bool refuse_wrong_owner = true;
   // Waits for answers before more is sent; else for the transport only.
   bool paced = false;
+  // After so long a message that is not answered holds up nothing (rpc/pacer.h).
+  absl::Duration patience = Pacer::kPatience;
   // One thread serves the queue. It asks for the next message before it hands out this one's
-  // results, so that the network brings it meanwhile, or together with what it sends next.
+  // results, so that the network brings it meanwhile; or, where nothing more may be sent before an
+  // answer, together with what it sends after that.
   bool one_thread = true;
   size_t max_message_bytes = size_t{256} << 10;
   // Values to be answered in place, to so many bytes each; 0: 64 KiB. Those above 64 KiB may be

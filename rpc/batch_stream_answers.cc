@@ -28,6 +28,7 @@ constinit thread_local const BatchStream::Impl* BatchStream::Impl::delivering = 
 void BatchStream::Impl::OnRead(bool ok) {
   Session* session = nullptr;
   bool finish = false;
+  const absl::Duration came = options_.paced ? Now() : absl::ZeroDuration();
   {
     base::MutexLock lock(mu_);
     session = session_.get();
@@ -35,7 +36,7 @@ void BatchStream::Impl::OnRead(bool ok) {
       backoff_ = absl::ZeroDuration();
       // Who waits for a large value does not know of a crowd, and would not say that it is to go.
       if (options_.paced && options_.max_value_bytes == 0) {
-        crowd_.Count(operations_.size(), Now());
+        crowd_.Count(operations_.size(), came);
         crowded_.store(crowd_.there(), std::memory_order_relaxed);
       }
     } else {
@@ -55,8 +56,9 @@ void BatchStream::Impl::OnRead(bool ok) {
   };
   // The next message may be on its way while this one's results are handed out; but those are
   // handed out by one thread at a time, so that what it keeps is its own, and they stay in order.
-  // Nor is it asked for ahead where it can go with what this one's callers ask next.
-  const bool ahead = options_.one_thread && !reads_with_write_;
+  // Nor is it asked for ahead where it could go with what was written the last time, and hence
+  // will.
+  const bool ahead = options_.one_thread && !could_take_read_;
   if (ahead) read();
   bool whole = input->Load();
   const size_t bytes = input->size();
@@ -73,11 +75,11 @@ void BatchStream::Impl::OnRead(bool ok) {
   } else {
     input->Clear();
   }
-  // The read that is under way will fail.
+  // The read that is under way, or follows, will fail.
   if (!whole) session->context.TryCancel();
   TakeArrivals();
   if (options_.paced) Gather();
-  if (WriteAfterRead(bytes, /*read_under_way=*/ahead || !options_.one_thread)) return;
+  if (WriteAfterRead(bytes, came, /*may_take_read=*/options_.one_thread && !ahead)) return;
   // Last: another thread may be in here with it at once. Until it has come back with an end the
   // session stays.
   if (!ahead) read();

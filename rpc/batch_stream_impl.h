@@ -74,7 +74,7 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
         : started(impl, &Impl::OnStarted),
           read(impl, &Impl::OnRead),
           written(impl, &Impl::OnWritten),
-          exchanged(impl, &Impl::OnExchanged),
+          sent_and_read(impl, &Impl::OnSentAndRead),
           finished(impl, &Impl::OnFinished) {}
     grpc::ClientContext context;
     std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call;
@@ -84,13 +84,13 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
     size_t reading = 0;
     grpc::Status status;
     SendAndRead send_and_read;
-    Event started, read, written, exchanged, finished;
+    Event started, read, written, sent_and_read, finished;
   };
 
   enum class State : uint8_t {
     kIdle,      // no session
     kStarting,  // StartCall under way
-    kOpen,      // a read is under way, but for OnRead
+    kOpen,      // a read is under way, but while OnRead runs, which starts the next
     kEnding,    // the read side ended; Finish follows when no write is under way
   };
 
@@ -115,7 +115,7 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   void OnStarted(bool ok);
   void OnRead(bool ok);
   void OnWritten(bool ok);
-  void OnExchanged(bool ok);
+  void OnSentAndRead(bool ok);
   void OnFinished(bool ok);
 
   // Whether an operation may be taken, as far as a glance tells: if not, Refusal says.
@@ -131,9 +131,10 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   // Writes it, and ends what has expired.
   void Send(Batch batch) ABSL_LOCKS_EXCLUDED(mu_);
   void Write() ABSL_LOCKS_EXCLUDED(mu_);
-  // The same, after a message of so many bytes was read. Where the next read is not under way it
-  // goes with what is written, if that is all that may be sent before an answer: true then.
-  bool WriteAfterRead(size_t read_bytes, bool read_under_way) ABSL_LOCKS_EXCLUDED(mu_);
+  // The same, after a message of so many bytes was read, which came at `came`. The next read goes
+  // with what is written if that is all that may be sent before an answer: true then.
+  bool WriteAfterRead(size_t read_bytes, absl::Duration came, bool may_take_read)
+      ABSL_LOCKS_EXCLUDED(mu_);
   grpc::ByteBuffer Encode(const Batch& batch) const;
   // Hands out the results of a message; false if it cannot be read.
   bool Deliver(wire::Input& input, ValueBlock& values) ABSL_LOCKS_EXCLUDED(mu_);
@@ -169,9 +170,12 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
 
   // More are not put off.
   static constexpr size_t kMostArrivals = 256;
-  // What a stream's window has room for at any time: a larger message would stop on its way until
-  // it is read, while this one's results are handed out.
+  // Where answers are larger, as the last one tells, the next might stop on its way for want of a
+  // read, while this one's results are handed out.
   static constexpr size_t kMostBeforeRead = size_t{64} << 10;
+  // A larger message may have to wait for room at the node, and what has come would wait with it:
+  // HTTP/2's first window has 64 KiB, and gRPC only widens it.
+  static constexpr size_t kMostWithRead = size_t{48} << 10;
 
   grpc::CompletionQueue* const queue_;
   Timers* const timers_;
@@ -194,7 +198,7 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   uint64_t being_read_ ABSL_GUARDED_BY(mu_) = 0;
   // Of them, those with a verdict.
   size_t doomed_ ABSL_GUARDED_BY(mu_) = 0;
-  Pacer pacer_ ABSL_GUARDED_BY(mu_);
+  Pacer pacer_ ABSL_GUARDED_BY(mu_){options_.patience};
   // Of a paced stream.
   Gathering gathering_ ABSL_GUARDED_BY(mu_);
   Crowd crowd_ ABSL_GUARDED_BY(mu_);
@@ -221,8 +225,8 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   // Of the thread that is `delivering`: what its callbacks started since it last had the lock.
   OperationQueue arrivals_;
   size_t arrivals_count_ = 0;
-  // Of the one thread: the last time the read could have gone with what was written.
-  bool reads_with_write_ = false;
+  // Of the thread that is in OnRead: the read could have gone with what was written the last time.
+  bool could_take_read_ = false;
 
   // The stream whose results this thread is handing out: what its callers ask for meanwhile goes
   // together, when it is through.

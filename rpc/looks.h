@@ -2,9 +2,9 @@
 //
 // To fall asleep and to be woken takes longer than what a lone caller waits for: on a virtual
 // machine more than half of the time of a get, in its bad hours three quarters, and as much of the
-// processor's as looking does. So
-// who has waited only for a moment many times looks; who looks in vain too often sleeps, and if
-// looking hardly paid needs twice as many such waits for a sign from then on.
+// processor's as looking does. So who has waited only for a moment many times looks; who looks in
+// vain too often sleeps, and if looking hardly paid needs twice as many such waits for a sign from
+// then on.
 //
 // No I/O, no clock, no thread. Thread safety: none.
 #pragma once

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -24,10 +25,14 @@ class Pacer {
  public:
   static constexpr absl::Duration kPatience = absl::Milliseconds(1);
 
+  explicit Pacer(absl::Duration patience = kPatience) : patience_(patience) {}
+
   // The number of the message that is written now; from 1.
   uint64_t Write(absl::Duration now) {
     last_write_ = now;
-    return ++written_;
+    ++written_;
+    written_at_[written_ % written_at_.size()] = now;
+    return written_;
   }
   void Answered(uint64_t message) { done_ = std::max(done_, message); }
   // A new stream: nothing is under way on it.
@@ -40,15 +45,23 @@ class Pacer {
   }
 
   // When what is under way stops to count, if it is not answered.
-  absl::Duration patience_ends() const { return last_write_ + kPatience; }
+  absl::Duration patience_ends() const { return last_write_ + patience_; }
   void GiveUp() { done_ = written_; }
+  // Whether the newest message that is done was answered in time, if that came at `came`.
+  // Not after a further Write.
+  bool WasPrompt(absl::Duration came) const {
+    return came - written_at_[done_ % written_at_.size()] <= patience_;
+  }
 
   uint64_t written() const { return written_; }
 
  private:
+  const absl::Duration patience_;
   uint64_t written_ = 0;
   uint64_t done_ = 0;
   absl::Duration last_write_ = -absl::InfiniteDuration();
+  // Of the last two.
+  std::array<absl::Duration, 2> written_at_{-absl::InfiniteDuration(), -absl::InfiniteDuration()};
 };
 
 }  // namespace atoll::rpc

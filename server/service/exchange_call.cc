@@ -127,6 +127,7 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
       // Seldom too small: memory for the rest of a message costs more than memory that is not used.
       bytes_per_answer_ = std::max(size, bytes_per_answer_ - bytes_per_answer_ / 16);
     }
+    // One that has paused did so because 4 MiB were not written: more than what is under way.
     const bool owes_answer = anew && written == 0 && batch->answer_at_once();
     Settle(std::move(batch), owes_answer);
   }

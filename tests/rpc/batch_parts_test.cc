@@ -121,6 +121,19 @@ TEST(Pacer, OneMessageIsUnderWayWhileCallersBlockAndTwoOtherwise) {
   EXPECT_EQ(Pacer::MostOperations(false, 1), 1u);
 }
 
+TEST(Pacer, KnowsWhetherTheNewestAnswerWasPrompt) {
+  Pacer pacer;
+  const absl::Duration at = absl::Seconds(1);
+  EXPECT_FALSE(pacer.WasPrompt(at)) << "nothing was written";
+  const uint64_t first = pacer.Write(at);
+  const uint64_t second = pacer.Write(at + Pacer::kPatience);
+  pacer.Answered(first);
+  EXPECT_TRUE(pacer.WasPrompt(at + Pacer::kPatience));
+  EXPECT_FALSE(pacer.WasPrompt(at + Pacer::kPatience + absl::Nanoseconds(1)));
+  pacer.Answered(second);
+  EXPECT_TRUE(pacer.WasPrompt(at + 2 * Pacer::kPatience));
+}
+
 TEST(Pacer, WhatIsNotAnsweredHoldsNothingUpForLong) {
   Pacer pacer;
   const absl::Duration now = absl::Seconds(1);
