@@ -62,6 +62,9 @@ struct LoadOptions {
   // Open loop: operations that find no place are not started, instead of late, and those count that
   // end within the measured part. So what is offered stays the same above what can be done.
   bool drop_late = false;
+  // Open loop: those that come due within so long start together, up to so much late, which counts
+  // as their latency. Zero: each at its time, for a sleep of the starting thread.
+  absl::Duration start_grain;
   absl::Duration warmup = absl::Seconds(1);
   absl::Duration duration = absl::Seconds(10);
   std::function<void(double share_done)> progress;

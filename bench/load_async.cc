@@ -212,12 +212,13 @@ class OpenLoop {
     prctl(PR_SET_TIMERSLACK, 1);
     const double interval = 1e9 / run_.options.rate;
     const int64_t begin = NowNanos();
+    const int64_t grain = absl::ToInt64Nanoseconds(run_.options.start_grain);
     uint64_t not_started = 0;
     for (uint64_t nth = 0;; ++nth) {
       const int64_t due = begin + static_cast<int64_t>(static_cast<double>(nth) * interval);
       if (due >= run_.window.end) return not_started;
       int64_t now = NowNanos();
-      if (now < due) SleepUntil(due);
+      if (now < due) SleepUntil(due + grain);
       while (under_way_.count() >= run_.options.outstanding && now < run_.window.end &&
              !run_.options.drop_late) {
         SleepUntil(now + 20'000);

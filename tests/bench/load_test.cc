@@ -306,6 +306,21 @@ TEST(RunLoad, WhatFindsNoPlaceIsDroppedWhereThatIsAsked) {
   EXPECT_EQ(result.elapsed, options.duration);
 }
 
+TEST(RunLoad, WhatComesDueWithinAGrainStartsTogetherAndCountsFromWhenItWasDue) {
+  SetTarget target;
+  LoadOptions options = Short();
+  options.async = true;
+  options.rate = 1000;
+  options.start_grain = absl::Milliseconds(40);
+  options.duration = absl::Milliseconds(400);
+  const LoadResult result = RunLoad(options, target);
+  EXPECT_EQ(result.not_started + result.operations, 400u);
+  Histogram latency = result.read_latency;
+  latency.Merge(result.write_latency);
+  // The first of each forty is the whole grain late, the last not at all.
+  EXPECT_GE(latency.Quantile(0.5), absl::Milliseconds(10));
+}
+
 TEST(RunLoad, TellsWhenTheMeasuredPartBeginsAndEnds) {
   SetTarget target;
   LoadOptions options = Short();
