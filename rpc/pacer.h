@@ -29,7 +29,6 @@ class Pacer {
 
   // The number of the message that is written now; from 1.
   uint64_t Write(absl::Duration now) {
-    last_write_ = now;
     ++written_;
     written_at_[written_ % written_at_.size()] = now;
     return written_;
@@ -45,7 +44,9 @@ class Pacer {
   }
 
   // When what is under way stops to count, if it is not answered.
-  absl::Duration patience_ends() const { return last_write_ + patience_; }
+  absl::Duration patience_ends() const {
+    return written_at_[written_ % written_at_.size()] + patience_;
+  }
   void GiveUp() { done_ = written_; }
   // Whether the newest message that is done was answered in time, if that came at `came`.
   // Not after a further Write.
@@ -59,7 +60,6 @@ class Pacer {
   const absl::Duration patience_;
   uint64_t written_ = 0;
   uint64_t done_ = 0;
-  absl::Duration last_write_ = -absl::InfiniteDuration();
   // Of the last two.
   std::array<absl::Duration, 2> written_at_{-absl::InfiniteDuration(), -absl::InfiniteDuration()};
 };

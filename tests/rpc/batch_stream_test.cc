@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -22,124 +21,12 @@
 #include "rpc/completion_queue.h"
 #include "rpc/status.h"
 #include "rpc/timers.h"
+#include "tests/rpc/batch_stream_fixture.h"
 #include "tests/support/door.h"
-#include "tests/support/fake_cache_node.h"
 #include "tests/support/notification.h"
 
 namespace atoll::rpc {
 namespace {
-
-absl::Duration In(absl::Duration delay) { return base::Clock::Real().BootTime() + delay; }
-
-OperationBytes SetOf(const std::string& key, const std::string& value) {
-  v1::Operation op;
-  op.mutable_set()->set_key(key);
-  op.mutable_set()->set_value(value);
-  return EncodeOperation(op);
-}
-
-OperationBytes GetOf(const std::string& key) {
-  v1::Operation op;
-  op.mutable_get()->set_key(key);
-  return EncodeOperation(op);
-}
-
-// An answer that a test waits for.
-class Answer {
- public:
-  BatchStream::Done Fill() {
-    return [this](BatchReply reply) {
-      base::MutexLock lock(mu_);
-      EXPECT_FALSE(done_) << "answered twice";
-      status_ = reply.status;
-      fate_ = reply.fate;
-      if (reply.result != nullptr) result_ = *reply.result;
-      done_ = true;
-      changed_.SignalAll();
-    };
-  }
-  void Wait() {
-    base::MutexLock lock(mu_);
-    while (!done_) changed_.Wait(mu_);
-  }
-  absl::Status status() {
-    Wait();
-    base::MutexLock lock(mu_);
-    return status_;
-  }
-  Fate fate() {
-    Wait();
-    base::MutexLock lock(mu_);
-    return fate_;
-  }
-  v1::OperationResult result() {
-    Wait();
-    base::MutexLock lock(mu_);
-    return result_;
-  }
-  bool done() {
-    base::MutexLock lock(mu_);
-    return done_;
-  }
-
- private:
-  base::Mutex mu_;
-  base::CondVar changed_;
-  bool done_ ABSL_GUARDED_BY(mu_) = false;
-  absl::Status status_ ABSL_GUARDED_BY(mu_);
-  Fate fate_ ABSL_GUARDED_BY(mu_) = Fate::kNotSent;
-  v1::OperationResult result_ ABSL_GUARDED_BY(mu_);
-};
-
-class BatchStreamTest : public testing::Test {
- protected:
-  BatchStreamTest() : node_(&cluster_, "n1"), poller_("test"), timers_(poller_.queue()) {
-    node_.Start();
-    poller_.Start();
-    cluster_.SetMap(test::MapOf({&node_}, 1));
-  }
-  ~BatchStreamTest() override {
-    if (stream_ != nullptr) stream_->Stop();
-    timers_.Stop();
-    poller_.Stop();
-    for (std::thread& helper : helpers_) helper.join();
-  }
-  // More threads for the queue.
-  void ServeWith(int helpers) {
-    for (int i = 0; i < helpers; ++i) {
-      helpers_.emplace_back([queue = poller_.queue()] {
-        void* tag = nullptr;
-        bool ok = false;
-        while (queue->Next(&tag, &ok)) Finish(tag, ok);
-      });
-    }
-  }
-  BatchStream& Stream(BatchStreamOptions options = {}) {
-    stream_ = std::make_unique<BatchStream>(MakeChannel(node_.address()), poller_.queue(), &timers_,
-                                            options);
-    return *stream_;
-  }
-  // Starts until the answer is not one of the pause after a failure.
-  absl::Status StartUntilConnected(BatchStream& stream) {
-    const absl::Duration deadline = In(absl::Seconds(20));
-    absl::Status status;
-    while (base::Clock::Real().BootTime() < deadline) {
-      Answer answer;
-      stream.Start(GetOf("probe"), In(absl::Seconds(10)), answer.Fill());
-      status = answer.status();
-      if (status.ok()) break;
-      std::this_thread::yield();
-    }
-    return status;
-  }
-
-  test::FakeCacheCluster cluster_;
-  test::FakeCacheNode node_;
-  Poller poller_;
-  Timers timers_;
-  std::unique_ptr<BatchStream> stream_;
-  std::vector<std::thread> helpers_;
-};
 
 TEST_F(BatchStreamTest, AnswersEachOperationByItsNumber) {
   BatchStream& stream = Stream();
@@ -289,27 +176,6 @@ TEST_F(BatchStreamTest, RefusesBeyondItsBounds) {
   stream.Stop();
 }
 
-// Notes its end; the first of several starts the others from there.
-class Noted final : public BatchOperation {
- public:
-  Noted() {
-    head = *bytes_;
-    deadline = In(absl::Seconds(600));
-  }
-  std::function<void()> at_end;
-  // After WaitForEnds.
-  int ends = 0;
-  absl::StatusCode code = absl::StatusCode::kOk;
-
- private:
-  void OnEnd(BatchEnd& end) override {
-    ++ends;
-    code = end.status.code();
-    if (at_end) at_end();
-  }
-  const OperationBytes bytes_ = GetOf("k");
-};
-
 TEST_F(BatchStreamTest, WhatACallbackStartsGoesTogetherAndIsRefusedBeyondTheBounds) {
   constexpr size_t kLimit = 300;
   constexpr size_t kStarted = 1000;
@@ -341,109 +207,6 @@ TEST_F(BatchStreamTest, WhatACallbackStartsGoesTogetherAndIsRefusedBeyondTheBoun
   EXPECT_EQ(answered, kLimit);
   // In halves, of which each is answered before the third goes: 150, 75 or more, and so on.
   EXPECT_LE(node_.messages() - before, 1 + 16);
-}
-
-// Operations of which each that is answered starts the next, so many at once.
-class Chains {
- public:
-  Chains(BatchStream* stream, size_t at_once, size_t rounds) : stream_(stream) {
-    for (size_t r = 0; r < rounds; ++r) rounds_.emplace_back(at_once);
-    for (size_t r = 0; r < rounds; ++r) {
-      for (size_t i = 0; i < at_once; ++i) {
-        Noted* const next = r + 1 < rounds ? &rounds_[r + 1][i] : nullptr;
-        rounds_[r][i].at_end = [this, &ended = rounds_[r][i], next] {
-          if (ended.code == absl::StatusCode::kOk && next != nullptr) Start(next);
-          left_.fetch_sub(1);
-        };
-      }
-    }
-  }
-  void Start() {
-    for (Noted& first : rounds_[0]) Start(&first);
-  }
-  // Those that have not ended.
-  int64_t left() const { return left_.load(); }
-
- private:
-  void Start(Noted* operation) {
-    left_.fetch_add(1);
-    stream_->StartSoon(operation);
-  }
-
-  BatchStream* const stream_;
-  std::atomic<int64_t> left_{0};
-  std::deque<std::vector<Noted>> rounds_;
-};
-
-// Operations on "k" go by messages that take the next read with them.
-class ReadsWithMessagesTest : public BatchStreamTest {
- protected:
-  static constexpr size_t kAtOnce = 64;
-  static constexpr size_t kRounds = 40;
-  static constexpr int64_t kAnswered = kAtOnce * kRounds / 2;
-
-  ~ReadsWithMessagesTest() override {
-    door_.Open();
-    stream_->Stop();
-    node_.Stop();
-  }
-  // The first kAnswered are, the others as `then` says.
-  void Run(const std::function<test::FakeAnswer()>& then) {
-    node_.SetHook([this, then](const v1::Operation& operation) -> std::optional<test::FakeAnswer> {
-      if (operation.get().key() != "k") return std::nullopt;
-      if (++arrived_ > kAnswered) return then();
-      // Answered when the next message is under way, too: nothing may be sent after that.
-      while (stream_->messages() <= static_cast<uint64_t>(node_.messages()) && Lasts()) {
-        std::this_thread::yield();
-      }
-      return std::nullopt;
-    });
-    chains_.Start();
-  }
-  bool Lasts() const { return base::Clock::Real().BootTime() < deadline_; }
-  void WaitUntil(const std::function<bool()>& so) const {
-    while (!so() && Lasts()) std::this_thread::yield();
-    EXPECT_TRUE(so());
-  }
-
-  const absl::Duration deadline_ = In(absl::Seconds(20));
-  std::atomic<int64_t> arrived_{0};
-  test::Door door_;
-  // All answers are in time, however slow the machine.
-  Chains chains_{&Stream({.paced = true, .patience = absl::Milliseconds(300)}), kAtOnce, kRounds};
-};
-
-TEST_F(ReadsWithMessagesTest, HoldUpNobodyWhereAllOfAMessageWaits) {
-  Run([] { return test::FakeAnswer{.drop = true}; });
-  WaitUntil([this] { return arrived_ >= kAnswered + static_cast<int64_t>(kAtOnce); });
-  Answer live;
-  stream_->Start(GetOf("live"), deadline_, live.Fill());
-  EXPECT_TRUE(live.status().ok()) << live.status();
-  EXPECT_GT(node_.awaiting_messages(), 0);
-}
-
-TEST_F(ReadsWithMessagesTest, EndWithACutStreamAndTheNextConnects) {
-  Run([this] {
-    door_.Pass();
-    return test::FakeAnswer{.drop = true};
-  });
-  door_.WaitForArrivals(1);
-  EXPECT_GT(node_.awaiting_messages(), 0);
-  node_.CutStreams();
-  WaitUntil([this] { return chains_.left() == 0; });
-  door_.Open();
-  EXPECT_TRUE(StartUntilConnected(*stream_).ok());
-}
-
-TEST_F(ReadsWithMessagesTest, EndWhereTheStreamIsStopped) {
-  Run([this] {
-    door_.Pass();
-    return test::FakeAnswer{.drop = true};
-  });
-  door_.WaitForArrivals(1);
-  EXPECT_GT(node_.awaiting_messages(), 0);
-  stream_->Stop();
-  EXPECT_EQ(chains_.left(), 0);
 }
 
 TEST_F(BatchStreamTest, WhatACallbackStartsOnAStoppedStreamIsCancelled) {
