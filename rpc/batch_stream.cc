@@ -302,6 +302,7 @@ bool BatchStream::Impl::WriteAfterRead(size_t read_bytes, absl::Duration came, b
     base::MutexLock lock(mu_);
     // Else something may be sent before the next answer: what is not answered in time holds up
     // nothing.
+    if (options_.paced) pacer_.Learn(came);
     const bool prompt = options_.paced && pacer_.WasPrompt(came);
     batch = TakeBatchLocked();
     could_take_read_ = prompt && batch.session != nullptr && !batch.blocking &&

@@ -147,6 +147,53 @@ TEST(Pacer, WhatIsNotAnsweredHoldsNothingUpForLong) {
   EXPECT_TRUE(pacer.MayWrite(true));
 }
 
+// Writes `count` messages, one a second, each answered after `time`.
+void Answer(Pacer& pacer, int count, absl::Duration time, absl::Duration& now) {
+  for (int i = 0; i < count; ++i) {
+    now += absl::Seconds(1);
+    pacer.Answered(pacer.Write(now));
+    pacer.Learn(now + time);
+  }
+}
+
+TEST(Pacer, IsPatientForTwiceTheUsualTimeWithinLimits) {
+  Pacer pacer;
+  absl::Duration now = absl::Seconds(1);
+  const auto patience = [&] { return pacer.patience_ends() - now; };
+  Answer(pacer, 100, absl::Microseconds(100), now);
+  EXPECT_EQ(patience(), Pacer::kPatience);
+  Answer(pacer, 100, absl::Milliseconds(3), now);
+  EXPECT_NEAR(absl::ToDoubleMilliseconds(patience()), 6, 0.1);
+  Answer(pacer, 100, absl::Milliseconds(30), now);
+  EXPECT_EQ(patience(), Pacer::kMostPatience);
+  Answer(pacer, 100, absl::Microseconds(100), now);
+  EXPECT_EQ(patience(), Pacer::kPatience);
+}
+
+TEST(Pacer, LearnsOfAMessageThatDoesNotCountAnyMore) {
+  Pacer pacer;
+  absl::Duration now = absl::Seconds(1);
+  for (int i = 0; i < 100; ++i) {
+    const uint64_t slow = pacer.Write(now);
+    pacer.GiveUp();
+    pacer.Write(now + absl::Milliseconds(2));
+    pacer.GiveUp();
+    pacer.Answered(slow);
+    pacer.Learn(now += absl::Milliseconds(4));
+  }
+  EXPECT_NEAR(absl::ToDoubleMilliseconds(pacer.patience_ends() - now), 8 - 2, 0.1);
+}
+
+TEST(Pacer, LearnsNothingOfLateAnswers) {
+  Pacer pacer;
+  absl::Duration now = absl::Seconds(1);
+  const uint64_t waits = pacer.Write(now);
+  Answer(pacer, 100, absl::Microseconds(100), now);
+  pacer.Answered(waits);
+  pacer.Learn(now + absl::Seconds(5));
+  EXPECT_EQ(pacer.patience_ends(), now + Pacer::kPatience);
+}
+
 TEST(Gathering, WaitsUntilAllWhoWereWokenAreBack) {
   Gathering gathering;
   const absl::Duration now = absl::Seconds(1);
