@@ -427,7 +427,8 @@ void BatchStream::Impl::Overloaded(uint64_t message, absl::Duration pause) {
 }
 
 void BatchStream::Impl::WaitUntilLocked(absl::Duration when) {
-  if (std::exchange(pace_timer_, true)) return;
+  if (when >= pace_at_) return;
+  pace_at_ = when;
   timers_->At(when, [weak = weak_from_this()] {
     if (const std::shared_ptr<Impl> impl = weak.lock()) impl->LookAgain();
   });
@@ -437,9 +438,10 @@ void BatchStream::Impl::LookAgain() {
   Batch batch;
   {
     base::MutexLock lock(mu_);
-    pace_timer_ = false;
     // Answered or written to meanwhile: TakeBatch sets the timer anew where it is needed.
     const absl::Duration now = Now();
+    // Else one that was set for later, before this one was.
+    if (pace_at_ <= now) pace_at_ = absl::InfiniteDuration();
     if (pacer_.patience_ends() <= now) pacer_.GiveUp();
     if (crowd_.patience_ends() <= now) crowd_.GiveUp();
     batch = TakeBatchLocked();

@@ -203,7 +203,8 @@ class BatchStream::Impl : public std::enable_shared_from_this<Impl> {
   Gathering gathering_ ABSL_GUARDED_BY(mu_);
   Crowd crowd_ ABSL_GUARDED_BY(mu_);
   Congestion congestion_ ABSL_GUARDED_BY(mu_);
-  bool pace_timer_ ABSL_GUARDED_BY(mu_) = false;
+  // When the timer for what waits goes off.
+  absl::Duration pace_at_ ABSL_GUARDED_BY(mu_) = absl::InfiniteDuration();
   bool first_message_ ABSL_GUARDED_BY(mu_) = true;
   // Keeps this object while gRPC has a tag of it.
   std::shared_ptr<Impl> self_ ABSL_GUARDED_BY(mu_);
