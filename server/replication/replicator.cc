@@ -65,6 +65,8 @@ class ReplicatorImpl final : public Replicator {
   }
   void OnMap(const cluster::MapPtr& map) override;
   void OnItems(base::Incarnation from, absl::Span<const wire::PeerItem> items) override;
+  // Brings near what carrying them out will touch: no more than kPrefetched.
+  void PrefetchFor(absl::Span<const wire::PeerItem> items) const;
   void OnLinkUp(base::Incarnation to) override;
   void Tick() override;
   absl::Status Drain(absl::Duration timeout) override;
@@ -275,12 +277,34 @@ void ReplicatorImpl::OnMap(const cluster::MapPtr& map) {
   map_mu_.Lock();
 }
 
+void ReplicatorImpl::PrefetchFor(absl::Span<const wire::PeerItem> items) const {
+  // Mostly an append has one record, and each is of another partition.
+  std::array<store::Key, kPrefetched> keys;
+  size_t count = 0;
+  for (const wire::PeerItem& item : items) {
+    uint32_t partition = base::kPartitionCount;
+    if (item.kind == wire::PeerItem::Kind::kAppendAck) partition = item.append_ack.partition;
+    if (item.kind == wire::PeerItem::Kind::kAppend) {
+      partition = item.append.partition;
+      if (!item.append.records.empty()) {
+        const wire::Record& record = item.append.records.front().record;
+        keys[count++] = {base::NamespaceId(static_cast<uint16_t>(record.ns)), record.key,
+                         record.key_hash};
+      }
+    }
+    if (partition < base::kPartitionCount) partitions_[partition].PrefetchForWrite();
+  }
+  context_.store->Prefetch(absl::MakeConstSpan(keys).first(count));
+}
+
 void ReplicatorImpl::OnItems(base::Incarnation from, absl::Span<const wire::PeerItem> items) {
   const absl::Duration now = context_.clock->BootTime();
   // Heard before it is carried out: that may take its time.
   if (!items.empty()) peers_.Heard(from, now);
   Finish finish;
-  for (const wire::PeerItem& item : items) {
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (i % kPrefetched == 0) PrefetchFor(items.subspan(i, kPrefetched));
+    const wire::PeerItem& item = items[i];
     switch (item.kind) {
       case wire::PeerItem::Kind::kAppend:
         if (item.append.partition < base::kPartitionCount) {
