@@ -16,7 +16,8 @@ grpc::CompletionQueue::NextStatus AttentiveQueue::Next(Time deadline, void** tag
   const absl::Duration start = Now();
   if (!looks_.worthwhile()) {
     const auto status = queue_->AsyncNext(tag, ok, deadline);
-    looks_.Slept(Now() - start);
+    done_at_ = Now();
+    looks_.Slept(done_at_ - start);
     return status;
   }
   absl::Duration waited = absl::ZeroDuration();
@@ -26,6 +27,7 @@ grpc::CompletionQueue::NextStatus AttentiveQueue::Next(Time deadline, void** tag
     if (status != grpc::CompletionQueue::TIMEOUT) {
       if (waited > absl::ZeroDuration()) looks_.Found();
       looked_ += waited;
+      done_at_ = start + waited;
       return status;
     }
     // Whoever else could use the processor is to have it.
@@ -34,7 +36,9 @@ grpc::CompletionQueue::NextStatus AttentiveQueue::Next(Time deadline, void** tag
   }
   looked_ += waited;
   looks_.Missed();
-  return queue_->AsyncNext(tag, ok, deadline);
+  const auto status = queue_->AsyncNext(tag, ok, deadline);
+  done_at_ = Now();
+  return status;
 }
 
 }  // namespace atoll::rpc

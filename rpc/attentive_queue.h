@@ -26,11 +26,14 @@ class AttentiveQueue {
 
   // All the time in which it looked and saw nothing.
   absl::Duration looked() const { return looked_; }
+  // When the last Next was done (BootTime).
+  absl::Duration done_at() const { return done_at_; }
 
  private:
   grpc::CompletionQueue* const queue_;
   Looks looks_;
   absl::Duration looked_ = absl::ZeroDuration();
+  absl::Duration done_at_ = absl::ZeroDuration();
 };
 
 }  // namespace atoll::rpc

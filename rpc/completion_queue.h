@@ -27,6 +27,13 @@ class Tag {
   // a broken call, for a request that a stopping server will not get any more, and so on. May
   // destroy the tag.
   virtual void Proceed(bool ok) = 0;
+  // For whoever has to choose (PollerPool).
+  enum class Work : uint8_t {
+    kClients,  // What a client asks: may take its time, and wait.
+    kPeers,    // What another node sends. Heartbeats are among it.
+    kBrief,    // All else.
+  };
+  virtual Work work() const { return Work::kBrief; }
 
   // What to give to gRPC as the tag. Call it last, in the very expression that starts the
   // operation: what is written to the object later is not ordered before Proceed.

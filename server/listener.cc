@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
+#include "rpc/also_served.h"
 #include "rpc/grpc_process.h"
 
 namespace atoll::server {
@@ -22,7 +23,8 @@ void SetKeepalive(grpc::ServerBuilder& builder) {
 
 }  // namespace
 
-Listener::Listener(const ListenerConfig& config) : name_(config.name), address_(config.address) {
+Listener::Listener(const ListenerConfig& config)
+    : name_(config.name), served_by_(config.served_by), address_(config.address) {
   rpc::PrepareGrpcProcess();
   // A port that another process serves is busy, not to be shared with it.
   builder_.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
@@ -30,11 +32,18 @@ Listener::Listener(const ListenerConfig& config) : name_(config.name), address_(
   builder_.SetMaxSendMessageSize(config.max_message_bytes);
   SetKeepalive(builder_);
   builder_.AddListeningPort(config.address, config.credentials, &port_);
+  // Where others serve it, only what nobody serves comes to its own queue.
+  const absl::Duration rare = served_by_ != nullptr ? absl::Milliseconds(200)
+                              : config.rare         ? absl::Milliseconds(20)
+                                                    : absl::ZeroDuration();
+  const bool one = rare > absl::ZeroDuration();
   pollers_ = std::make_unique<rpc::PollerPool>(
-      rpc::PollerPool::Options{.name = absl::StrCat(config.name, "-io"),
-                               .threads = config.rare ? 1 : std::max(config.io_threads, 1),
-                               .rare = config.rare},
+      rpc::PollerPool::Options{.name = config.threads_name,
+                               .threads = one ? 1 : std::max(config.io_threads, 1),
+                               .rare = rare,
+                               .patient = config.serves_others ? config.io_threads : 0},
       builder_.AddCompletionQueue());
+  if (served_by_ != nullptr) rpc::AlsoServedBy(served_by_->server_pollers().queue(), builder_);
 }
 
 Listener::~Listener() {
@@ -52,8 +61,9 @@ absl::Status Listener::Start(const std::vector<ServedService>& services) {
   if (!address_.starts_with("unix:")) {
     address_ = absl::StrCat(address_.substr(0, address_.rfind(':')), ":", port_);
   }
-  for (int i = 0; i < pollers_->threads(); ++i) {
-    for (const ServedService& served : services) served.start(pollers_->queue(), &calls_);
+  rpc::PollerPool& pollers = server_pollers();
+  for (int i = 0; i < pollers.threads(); ++i) {
+    for (const ServedService& served : services) served.start(pollers.queue(), &calls_);
   }
   StartThreads();
   return absl::OkStatus();
@@ -64,7 +74,8 @@ void Listener::StartThreads() {
 }
 
 void Listener::Stop(absl::Duration patience) {
-  // What others have begun on the queue ends, too.
+  // What others have begun on the queue ends, too, and what was begun on that of another.
+  if (served_by_ != nullptr) served_by_->StartThreads();
   StartThreads();
   if (server_ == nullptr || calls_.closed()) return;
   // The threads go on meanwhile: it is they who end the calls.

@@ -1,6 +1,6 @@
 // One address that the node serves gRPC on: a grpc::Server with a completion queue and up to a
-// thread for each I/O thread. The queue is there before the services are, and after they have
-// stopped: calls that the node makes may be served by it, too.
+// thread for each I/O thread, or served by those of another listener. The queue is there before the
+// services are, and after they have stopped: calls that the node makes may be served by it, too.
 //
 // Ownership: owns server, queue and threads; the services outlive it. Thread safety: Start, Stop
 // and StopThreads by one thread at a time.
@@ -30,14 +30,21 @@ struct ServedService {
   std::function<void(grpc::ServerCompletionQueue*, base::Gate*)> start;
 };
 
+class Listener;
+
 struct ListenerConfig {
   std::string name;
   // host:port (port 0: any free one), or unix:path.
   std::string address;
   std::shared_ptr<grpc::ServerCredentials> credentials;
+  std::string threads_name;
   int io_threads = 1;
   // Nobody has a use for it now: what comes may wait (rpc::PollerPool).
   bool rare = false;
+  // Its threads serve others', too.
+  bool serves_others = false;
+  // Whose threads serve this one, if not nullptr; outlives it.
+  Listener* served_by = nullptr;
   int max_message_bytes = 0;
 };
 
@@ -52,8 +59,9 @@ class Listener {
   const std::string& name() const { return name_; }
   // The address, with the port that was bound.
   const std::string& address() const { return address_; }
-  // Served from Start, or Stop where that never came, until StopThreads.
-  grpc::CompletionQueue* queue() { return pollers_->queue(); }
+  bool served_by_other() const { return served_by_ != nullptr; }
+  // Of who serves it. From its Start, or Stop where that never came, until its StopThreads.
+  grpc::CompletionQueue* queue() { return server_pollers().queue(); }
 
   // Once. UNAVAILABLE names the address if it cannot be bound.
   absl::Status Start(const std::vector<ServedService>& services);
@@ -66,8 +74,12 @@ class Listener {
 
  private:
   void StartThreads();
+  rpc::PollerPool& server_pollers() {
+    return served_by_ == nullptr ? *pollers_ : served_by_->server_pollers();
+  }
 
   const std::string name_;
+  Listener* const served_by_;
   std::string address_;
   grpc::ServerBuilder builder_;
   int port_ = 0;

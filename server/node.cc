@@ -5,6 +5,7 @@
 #include <random>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/executor.h"
@@ -154,9 +155,9 @@ class NodeImpl final : public Node {
   std::unique_ptr<warm::WarmTier> warm_;
   std::unique_ptr<WarmDisk> disk_;
   std::unique_ptr<rpc::Poller> alarms_;  // of a node that is alone
-  // Of calls to other nodes, and of timers. Where there are others it is that of the peer listener:
-  // a set's way to its replicas and back takes one thread of each node, besides the clients', and
-  // nobody else takes turns at waiting for the network.
+  // Of calls to other nodes, and of timers. Where there are others it is that of all listeners: a
+  // set's way to its replicas and back takes one thread of each node, and nobody takes turns at
+  // waiting for the network.
   grpc::CompletionQueue* queue_ = nullptr;
   std::unique_ptr<cluster::PeerCaller> peer_caller_;
   std::unique_ptr<cluster::Membership> membership_;
@@ -285,21 +286,35 @@ absl::Status NodeImpl::MakeListeners() {
   for (ListenerOptions& options : wanted) {
     if (options.name == "admin") {
       admin_listener_ = std::move(options);
-      continue;
+    } else {
+      listeners_.emplace_back().options = std::move(options);
     }
+  }
+  const auto make = [&](ListenerServices& services, Listener* served_by) {
+    const ListenerOptions& options = services.options;
     const bool peer = options.name == "peer";
-    auto listener = std::make_unique<Listener>(ListenerConfig{
+    services.listener = std::make_unique<Listener>(ListenerConfig{
         .name = options.name,
         .address = options.address,
         .credentials = options.address.starts_with("unix:") ? grpc::InsecureServerCredentials()
                                                             : listener_credentials_,
+        .threads_name = peer && !alone ? "io" : absl::StrCat(options.name, "-io"),
         .io_threads = options_.io_threads,
         .rare = peer && alone,
+        .serves_others = peer && !alone,
+        .served_by = served_by,
         .max_message_bytes = peer ? replication::kMaxLinkMessageBytes : rpc::kMaxMessageBytes});
-    if (peer && !alone) queue_ = listener->queue();
-    ListenerServices& services = listeners_.emplace_back();
-    services.options = std::move(options);
-    services.listener = std::move(listener);
+  };
+  Listener* serves_all = nullptr;
+  if (!alone) {
+    const auto peer =
+        absl::c_find_if(listeners_, [](const auto& l) { return l.options.name == "peer"; });
+    make(*peer, nullptr);
+    serves_all = peer->listener.get();
+    queue_ = serves_all->queue();
+  }
+  for (ListenerServices& services : listeners_) {
+    if (services.listener == nullptr) make(services, serves_all);
   }
   if (alone) {
     alarms_ = std::make_unique<rpc::Poller>("alarms", rpc::Network::kLeftToOthers);
@@ -543,7 +558,11 @@ absl::Status NodeImpl::Stop() {
   if (timers_ != nullptr) timers_->Stop();
   if (router_ != nullptr) router_->Stop();
   if (forwarder_ != nullptr) forwarder_->Stop();
-  for (ListenerServices& services : listeners_) services.listener->StopThreads();
+  for (const bool others : {true, false}) {  // those that serve no other listener first
+    for (ListenerServices& services : listeners_) {
+      if (services.listener->served_by_other() == others) services.listener->StopThreads();
+    }
+  }
   if (alarms_ != nullptr) alarms_->Stop();
 
   if (store_ != nullptr) store_->SetWarmSink(nullptr);

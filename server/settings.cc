@@ -78,7 +78,7 @@ const std::vector<Setting>& Settings() {
       {"test_burn_us", &O::test_burn_us, ""},
       {"data_dir", &O::data_dir, "Folder of the warm tier; none: nothing is persisted"},
       {"disk", Size{&O::disk_bytes}, "Disk space that the warm tier may take"},
-      {"io_threads", &O::io_threads, "Threads for each listener, at the most; default: one a core"},
+      {"io_threads", &O::io_threads, "Threads that serve calls, at the most; default: one a core"},
       {"stop_timeout", &O::stop_timeout, "How long a stop may take"},
       {"log_level", &O::log_level, "debug, info, warning, error or off"},
   };

@@ -35,9 +35,10 @@ struct Measurement {
   // CPU time a key, of the whole processes.
   double server_cpu_us = 0;
   double client_cpu_us = 0;
-  // Of a cluster's nodes, by what threads are for: calls of clients, calls between nodes.
-  double clients_threads_us = 0;
-  double peers_threads_us = 0;
+  // Of a cluster's nodes: the threads that serve all calls, and those that stand in for them at
+  // what clients ask.
+  double io_threads_us = 0;
+  double patient_threads_us = 0;
 
   // What is compared: larger is better.
   double Score(const LoadSpec& load) const {

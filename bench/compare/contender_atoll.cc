@@ -60,8 +60,8 @@ class AtollContender final : public Contender {
     ClientLoadTarget target = TargetOf(**client);
     CpuMeter cpu(std::vector<std::function<absl::Duration()>>{
         [] { return CpuTimeOf(0); }, [this] { return OfNodes(CpuTimeOf); },
-        [this] { return OfNodes([](pid_t pid) { return CpuTimeOfThreads(pid, "client"); }); },
-        [this] { return OfNodes([](pid_t pid) { return CpuTimeOfThreads(pid, "peer"); }); }});
+        [this] { return OfNodes([](pid_t pid) { return CpuTimeOfThreads(pid, "io"); }); },
+        [this] { return OfNodes([](pid_t pid) { return CpuTimeOfThreads(pid, "patient"); }); }});
     LoadOptions options{.workload = load.large ? LargeValues(sizes_) : SmallValues(sizes_),
                         .outstanding = load.outstanding,
                         .async = load.async,
@@ -90,8 +90,8 @@ class AtollContender final : public Contender {
         .p99_us = absl::ToDoubleMicroseconds(latency.Quantile(0.99)),
         .server_cpu_us = us_per_key(1),
         .client_cpu_us = us_per_key(0),
-        .clients_threads_us = us_per_key(2),
-        .peers_threads_us = us_per_key(3),
+        .io_threads_us = us_per_key(2),
+        .patient_threads_us = us_per_key(3),
     };
   }
 

@@ -85,15 +85,15 @@ void CompareReport::AddCluster(const std::vector<Row>& rows) {
     rows_.push_back(RowJson(row, RatioOf(rows.front(), row)));
     const double nodes = cpu_of(row);
     const double client = row.Of(&Measurement::client_cpu_us).median;
-    const double for_clients = row.Of(&Measurement::clients_threads_us).median;
-    const double for_peers = row.Of(&Measurement::peers_threads_us).median;
-    rows_.back()["clients_threads_us_per_key"] = for_clients;
-    rows_.back()["peers_threads_us_per_key"] = for_peers;
+    const double io = row.Of(&Measurement::io_threads_us).median;
+    const double patient = row.Of(&Measurement::patient_threads_us).median;
+    rows_.back()["io_threads_us_per_key"] = io;
+    rows_.back()["patient_threads_us_per_key"] = patient;
     const double rate = row.Of(&Measurement::keys_per_second).median;
     absl::StrAppendFormat(&cluster_table_,
                           "| %s | %s | %.0f | %.1f | %.2f | %.2f | %.2f | %.2f | %.2f |\n",
                           row.load, row.contender, rate, row.Of(&Measurement::p50_us).median,
-                          client, for_clients, for_peers, nodes, nodes / one_copy);
+                          client, io, patient, nodes, nodes / one_copy);
     absl::StrAppendFormat(&last_line_, "  %s: %.0f keys/s, nodes %.2f us/key", row.contender, rate,
                           nodes);
   }
@@ -113,8 +113,8 @@ std::string CompareReport::Markdown(const std::string& about) const {
           "| load | cache | best setup | keys/s | p50 us | p99 us | server CPU us/key | client CPU "
           "us/key | Atoll against it |",
           9, row_table_),
-      table("| three nodes | copies | keys/s | p50 us | client CPU us/key | nodes, for clients | "
-            "nodes, among nodes | nodes in all | against RF 1 |",
+      table("| three nodes | copies | keys/s | p50 us | client CPU us/key | nodes, I/O threads | "
+            "nodes, patient threads | nodes in all | against RF 1 |",
             9, cluster_table_));
 }
 

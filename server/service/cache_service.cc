@@ -13,15 +13,14 @@ namespace atoll::service {
 
 void CacheGrpcService::Serve(grpc::ServerCompletionQueue* queue, base::Gate* calls) {
   const auto serve = [&](auto method, bool watched = false) {
-    ServeUnary(
-        &service_, method, queue, calls,
-        [handler = handler_, hop = hop_](auto& call) {
-          CallInfo info = InfoOf(call.context(), hop);
-          info.cancelled = call.cancelled();
-          handler->Handle(call.request(), info, &call.response(),
-                          [&call](absl::Status status) { call.Finish(status); });
-        },
-        watched);
+    ServeUnary(&service_, method, queue, calls,
+               [handler = handler_, hop = hop_](auto& call) {
+                 CallInfo info = InfoOf(call.context(), hop);
+                 info.cancelled = call.cancelled();
+                 handler->Handle(call.request(), info, &call.response(),
+                                 [&call](absl::Status status) { call.Finish(status); });
+               },
+               {.watched = watched, .for_clients = true});
   };
   serve(&CacheAsyncService::RequestDelete);
   serve(&CacheAsyncService::RequestTouch);

@@ -52,6 +52,13 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
    public:
     Event(Stream* stream, void (Stream::*method)(bool)) : stream_(stream), method_(method) {}
     void Proceed(bool ok) override { (stream_->*method_)(ok); }
+    Work work() const override {
+      // What was written may make room for the rest of a message.
+      const bool carries_out =
+          method_ == &Stream::OnRead ||
+          (method_ == &Stream::OnWritten && stream_->pauses_.load(std::memory_order_relaxed));
+      return carries_out ? Work::kClients : Work::kBrief;
+    }
 
    private:
     Stream* const stream_;
@@ -152,6 +159,7 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
     base::MutexLock lock(mu_);
     gathering_ = false;
     paused_ = std::move(batch);
+    pauses_.store(true, std::memory_order_relaxed);
     AdvanceLocked();
   }
 
@@ -290,6 +298,7 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
       if (paused_ == nullptr) return AdvanceLocked();
       if (!broken_ && UnwrittenLocked() > ExchangeCall::kPauseBytes / 2) return AdvanceLocked();
       batch = std::move(paused_);
+      pauses_.store(false, std::memory_order_relaxed);
       // What is there goes out meanwhile.
       if (!broken_ && UnwrittenLocked() > 0) WriteLocked();
       gathering_ = true;
@@ -419,6 +428,8 @@ class Stream final : public OperationBatch::Owner, public std::enable_shared_fro
   std::unique_ptr<OperationBatch> idle_ ABSL_GUARDED_BY(mu_);
   // Waits for room; then nothing is read.
   std::unique_ptr<OperationBatch> paused_ ABSL_GUARDED_BY(mu_);
+  // Whether there is one, without the lock: a hint.
+  std::atomic<bool> pauses_{false};
   // No read is under way, mostly for what the caller has not taken.
   bool held_off_ ABSL_GUARDED_BY(mu_) = false;
   bool ended_ ABSL_GUARDED_BY(mu_) = false;  // nothing more will be read

@@ -27,6 +27,7 @@ class Call final : public rpc::Tag {
     entry_.service->RequestGetStream(&context_, &buffer_, &writer_, queue_, queue_, Arm());
   }
 
+  Work work() const override { return state_ == State::kAwaiting ? Work::kClients : Work::kBrief; }
   void Proceed(bool ok) override {
     switch (state_) {
       case State::kAwaiting:

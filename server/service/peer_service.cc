@@ -24,6 +24,7 @@ class PeerService::Link final : public rpc::Tag {
     owner->service_.RequestLink(&link->context_, &link->stream_, queue, queue, link->Arm());
   }
 
+  Work work() const override { return step_ == Step::kRead ? Work::kPeers : Work::kBrief; }
   void Proceed(bool ok) override {
     switch (step_) {
       case Step::kAccept:

@@ -25,6 +25,7 @@ class Call final : public rpc::Tag, public OperationBatch::Owner {
     call->Accept();
   }
 
+  Work work() const override { return answering_ ? Work::kBrief : Work::kClients; }
   void Proceed(bool ok) override {
     if (answering_ || !ok) {
       base::Gate* const calls = entry_.calls;

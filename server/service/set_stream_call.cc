@@ -26,6 +26,7 @@ class Call final : public rpc::Tag {
     entry_.service->RequestSetStream(&context_, &reader_, queue_, queue_, Arm());
   }
 
+  Work work() const override { return state_ == State::kFinishing ? Work::kBrief : Work::kClients; }
   void Proceed(bool ok) override {
     switch (state_) {
       case State::kAwaiting:

@@ -18,7 +18,8 @@ void TopologyService::Start(grpc::ServerCompletionQueue* queue, base::Gate* call
              [this](auto& call) {
                *call.response().mutable_map() = Encode(nullptr, *view_->map());
                call.Finish(absl::OkStatus());
-             });
+             },
+             {.for_clients = true});
   Watch::Serve(std::make_shared<const Watch::Method>(Watch::Method{
       .accept =
           [this, queue](grpc::ServerContext* context, v1::WatchTopologyRequest* request,

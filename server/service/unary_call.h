@@ -24,6 +24,13 @@
 
 namespace atoll::service {
 
+struct UnaryTraits {
+  // cancelled() says whether the caller has gone, which costs an event a call.
+  bool watched = false;
+  // It is what clients ask, and may take its time (rpc::Tag::Work).
+  bool for_clients = false;
+};
+
 template <typename Request, typename Response>
 class UnaryCall final : public rpc::Tag {
  public:
@@ -34,16 +41,21 @@ class UnaryCall final : public rpc::Tag {
 
   // Waits for a call, and for the next one as soon as it has come, until the server shuts down.
   // Each call is inside `gate` from its waiting to its end, and none follows once that is closed.
-  // `watched`: cancelled() says whether the caller has gone, which costs an event a call.
-  static void Serve(Accept accept, Handler handler, base::Gate* gate, bool watched = false) {
+  static void Serve(Accept accept, Handler handler, base::Gate* gate, UnaryTraits traits = {}) {
     Wait(std::make_shared<const Method>(
-        Method{std::move(accept), std::move(handler), gate, watched}));
+        Method{std::move(accept), std::move(handler), gate, traits}));
   }
 
   const Request& request() const { return request_; }
   Response& response() { return response_; }
   grpc::ServerContext& context() { return context_; }
-  const std::atomic<bool>* cancelled() const { return method_->watched ? &cancelled_ : nullptr; }
+  const std::atomic<bool>* cancelled() const {
+    return method_->traits.watched ? &cancelled_ : nullptr;
+  }
+  Work work() const override {
+    const bool carries_out = method_->traits.for_clients && phase_ == Phase::kWaiting;
+    return carries_out ? Work::kClients : Work::kBrief;
+  }
 
   void Finish(const absl::Status& status) {
     phase_ = Phase::kAnswering;
@@ -67,7 +79,7 @@ class UnaryCall final : public rpc::Tag {
     Accept accept;
     Handler handler;
     base::Gate* gate;
-    bool watched;
+    UnaryTraits traits;
   };
   // The call is over, whatever we do: by our answer, or because the caller has gone.
   class Over final : public rpc::Tag {
@@ -84,12 +96,12 @@ class UnaryCall final : public rpc::Tag {
   enum class Phase : uint8_t { kWaiting, kAnswering };
 
   explicit UnaryCall(std::shared_ptr<const Method> method)
-      : method_(std::move(method)), holds_(method_->watched ? 2 : 1) {}
+      : method_(std::move(method)), holds_(method_->traits.watched ? 2 : 1) {}
 
   static void Wait(std::shared_ptr<const Method> method) {
     if (!method->gate->Enter()) return;
     auto* call = new UnaryCall(std::move(method));
-    if (call->method_->watched) call->context_.AsyncNotifyWhenDone(call->over_.Arm());
+    if (call->method_->traits.watched) call->context_.AsyncNotifyWhenDone(call->over_.Arm());
     call->method_->accept(&call->context_, &call->request_, &call->writer_, call->Arm());
   }
 
@@ -125,12 +137,12 @@ void ServeUnary(Service* service,
                                       grpc::ServerAsyncResponseWriter<Response>*,
                                       grpc::CompletionQueue*, grpc::ServerCompletionQueue*, void*),
                 grpc::ServerCompletionQueue* queue, base::Gate* gate, Handler handler,
-                bool watched = false) {
+                UnaryTraits traits = {}) {
   using Call = UnaryCall<Request, Response>;
   Call::Serve([service, accept, queue](
                   grpc::ServerContext* context, Request* request, typename Call::Writer* writer,
                   void* tag) { (service->*accept)(context, request, writer, queue, queue, tag); },
-              std::move(handler), gate, watched);
+              std::move(handler), gate, traits);
 }
 
 }  // namespace atoll::service

@@ -45,11 +45,11 @@ TEST(CompareReport, RatiosAreAtollsScoreOverTheOthers) {
 TEST(CompareReport, AClusterIsToldByWhatItsThreadsAreFor) {
   CompareReport report;
   report.AddCluster(
-      {Make("rf1", 100, {.server_cpu_us = 4, .clients_threads_us = 3}),
-       Make("rf2", 50, {.server_cpu_us = 10, .clients_threads_us = 5, .peers_threads_us = 4})});
+      {Make("rf1", 100, {.server_cpu_us = 4, .io_threads_us = 3}),
+       Make("rf2", 50, {.server_cpu_us = 10, .io_threads_us = 5, .patient_threads_us = 4})});
   EXPECT_NE(report.Markdown("about").find("| 5.00 | 4.00 | 10.00 | 2.50 |"), std::string::npos)
       << report.Markdown("about");
-  EXPECT_DOUBLE_EQ(report.Json()["rows"][1]["peers_threads_us_per_key"], 4);
+  EXPECT_DOUBLE_EQ(report.Json()["rows"][1]["patient_threads_us_per_key"], 4);
 }
 
 std::string ReadAll(const std::string& path) {

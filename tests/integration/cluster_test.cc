@@ -255,5 +255,20 @@ TEST_F(ClusterTest, ADroppedNamespaceComesBackEmpty) {
   EXPECT_FALSE(admin->DropNamespace("default").ok());
 }
 
+// Calls of the client listener, which was bound already, are asked for on the peers' queue.
+TEST_F(ClusterTest, ANodeWhosePeerPortIsTakenSaysSoAndEnds) {
+  const std::string log = test::FreshFolder("taken_port") + "/log";
+  auto node = test::ChildProcess::Start(
+      {ATOLL_BIN_FOLDER "/atolld", "--node-name=late", "--listen=client=127.0.0.1:0",
+       absl::StrCat("--listen=peer=", cluster_->peer_address(0)), "--listen=admin=127.0.0.1:0",
+       absl::StrCat("--etcd=", cluster_->etcd().endpoint()), "--memory=64MiB"},
+      log);
+  ASSERT_TRUE(node.ok()) << node.status();
+  const absl::StatusOr<int> code = (*node)->Wait(absl::Seconds(30));
+  ASSERT_TRUE(code.ok()) << code.status() << test::TailOf(log);
+  EXPECT_NE(*code, 0);
+  EXPECT_THAT(test::ContentOf(log), testing::HasSubstr("cannot be bound"));
+}
+
 }  // namespace
 }  // namespace atoll

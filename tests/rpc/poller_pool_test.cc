@@ -9,6 +9,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -17,6 +18,9 @@
 
 namespace atoll::rpc {
 namespace {
+
+// An alarm for it is in the queue when Set returns; one for now goes off within some milliseconds.
+constexpr std::chrono::system_clock::time_point kAtOnce;
 
 // A pool on the queue of a server that serves nothing.
 class PollerPoolTest : public testing::Test {
@@ -40,9 +44,7 @@ class PollerPoolTest : public testing::Test {
 class Task final : public Tag {
  public:
   explicit Task(std::function<void()> run) : run_(std::move(run)) {}
-  void Start(PollerPool& pool) {
-    alarm_.Set(pool.queue(), std::chrono::system_clock::now(), Arm());
-  }
+  void Start(PollerPool& pool) { alarm_.Set(pool.queue(), kAtOnce, Arm()); }
   void Proceed(bool /*ok*/) override { run_(); }
 
  private:
@@ -87,7 +89,7 @@ TEST_F(PollerPoolTest, ThreadsThatAreAlwaysThereRunAtTheSameTime) {
 class Burner final : public Tag {
  public:
   explicit Burner(PollerPool& pool) : pool_(pool) {}
-  void Start() { alarm_.Set(pool_.queue(), std::chrono::system_clock::now(), Arm()); }
+  void Start() { alarm_.Set(pool_.queue(), kAtOnce, Arm()); }
   void Proceed(bool /*ok*/) override {
     const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(100);
     while (std::chrono::steady_clock::now() < end) {
@@ -131,8 +133,61 @@ TEST_F(PollerPoolTest, AThreadThatHelpedSleepsWhenNothingComesAnyMore) {
   EXPECT_TRUE(slept);
 }
 
+// What a client asks: notes the thread that carries it out.
+class Patient final : public Tag {
+ public:
+  Work work() const override { return Work::kClients; }
+  std::thread::id Run(PollerPool& pool) {
+    ran_.emplace();
+    alarm_.Set(pool.queue(), kAtOnce, Arm());
+    ran_->Wait();
+    return thread_;
+  }
+  void Proceed(bool /*ok*/) override {
+    thread_ = std::this_thread::get_id();
+    ran_->Notify();
+  }
+
+ private:
+  std::optional<test::Notification> ran_;
+  std::thread::id thread_;
+  grpc::Alarm alarm_;
+};
+
+TEST_F(PollerPoolTest, WhereTheQueueHasNoRestWhatIsPatientGoesToAnotherThread) {
+  PollerPool& pool = Make({.name = "test", .patient = 1});
+  pool.Start();
+  std::thread::id first;
+  test::Notification began;
+  Task task([&] {
+    first = std::this_thread::get_id();
+    began.Notify();
+  });
+  task.Start(pool);
+  began.Wait();
+  Patient patient;
+  std::thread::id thread;
+  const auto run_until = [&](bool on_first) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    do {
+      thread = patient.Run(pool);
+    } while ((thread == first) != on_first && std::chrono::steady_clock::now() < end);
+    return (thread == first) == on_first;
+  };
+  EXPECT_TRUE(run_until(/*on_first=*/true)) << "there is nothing else to do";
+  {
+    // While one of them runs the others wait.
+    Burner burners[] = {Burner(pool), Burner(pool), Burner(pool), Burner(pool)};
+    for (Burner& burner : burners) burner.Start();
+    EXPECT_TRUE(run_until(/*on_first=*/false));
+    for (Burner& burner : burners) burner.Stop();
+  }
+  EXPECT_TRUE(run_until(/*on_first=*/true)) << "nothing waits any more";
+  Stop();
+}
+
 TEST_F(PollerPoolTest, WhatComesRarelyComes) {
-  PollerPool& pool = Make({.name = "test", .rare = true});
+  PollerPool& pool = Make({.name = "test", .rare = absl::Milliseconds(20)});
   test::Notification ran;
   Task task([&] { ran.Notify(); });
   pool.Start();
