@@ -51,10 +51,11 @@ void EventThreads::WakeToEnd() {
 }
 
 bool EventThreads::Join() {
+  if (!first_.joinable()) return false;
+  // It looks after the others until it ends.
+  first_.join();
   for (std::thread& helper : helpers_) helper.join();
   helpers_.clear();
-  if (!first_.joinable()) return false;
-  first_.join();
   return true;
 }
 

@@ -74,10 +74,11 @@ void Listener::StartThreads() {
 }
 
 void Listener::Stop(absl::Duration patience) {
-  // What others have begun on the queue ends, too, and what was begun on that of another.
-  if (served_by_ != nullptr) served_by_->StartThreads();
+  // What others have begun on the queue ends, too.
   StartThreads();
   if (server_ == nullptr || calls_.closed()) return;
+  // Its calls were asked for on that one's queue.
+  if (served_by_ != nullptr) served_by_->StartThreads();
   // The threads go on meanwhile: it is they who end the calls.
   server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(patience));
   // A call may still be with its handler, which answers into the queue.

@@ -120,11 +120,12 @@ void Partition::Execute(const Operation& operation, Done done, Finish* finish) {
 }
 
 void Partition::PrefetchForWrite() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  // What lies between is used as well, but for a line or two.
-  const char* const end = reinterpret_cast<const char*>(&committed_) + sizeof committed_;
-  for (const char* line = reinterpret_cast<const char*>(this); line < end; line += 64) {
+  // All that lies between is used, but for a line or two.
+  const char* const last = reinterpret_cast<const char*>(&committed_);
+  for (const char* line = reinterpret_cast<const char*>(this); line < last; line += 64) {
     __builtin_prefetch(line, 1);
   }
+  __builtin_prefetch(last, 1);
   __builtin_prefetch(&members_);
   __builtin_prefetch(&waiters_);
 }

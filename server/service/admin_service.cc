@@ -105,31 +105,39 @@ void AdminService::StartNamespaces(grpc::ServerCompletionQueue* queue, base::Gat
       return deps_.namespaces->DropNamespace(running.request().name());
     });
   });
-  ServeUnary(&service_, &Service::RequestListNamespaces, queue, calls, [this](auto& call) {
-    for (const cluster::NamespacePtr& one : deps_.view->namespaces()) {
-      Fill(*one, call.response().add_namespaces());
-    }
-    call.Finish(absl::OkStatus());
-  });
+  ServeUnary(&service_, &Service::RequestListNamespaces, queue, calls,
+             [this](auto& call) {
+               for (const cluster::NamespacePtr& one : deps_.view->namespaces()) {
+                 Fill(*one, call.response().add_namespaces());
+               }
+               call.Finish(absl::OkStatus());
+             },
+             {.for_clients = true});
 }
 
 void AdminService::StartNodes(grpc::ServerCompletionQueue* queue, base::Gate* calls) {
-  ServeUnary(&service_, &Service::RequestListNodes, queue, calls, [this](auto& call) {
-    ListNodes(&call.response());
-    call.Finish(absl::OkStatus());
-  });
+  ServeUnary(&service_, &Service::RequestListNodes, queue, calls,
+             [this](auto& call) {
+               ListNodes(&call.response());
+               call.Finish(absl::OkStatus());
+             },
+             {.for_clients = true});
   ServeUnary(&service_, &Service::RequestDrainNode, queue, calls,
              [this](auto& call) { DrainNode(call); });
-  ServeUnary(&service_, &Service::RequestGetStats, queue, calls, [this](auto& call) {
-    GetStats(&call.response());
-    call.Finish(absl::OkStatus());
-  });
+  ServeUnary(&service_, &Service::RequestGetStats, queue, calls,
+             [this](auto& call) {
+               GetStats(&call.response());
+               call.Finish(absl::OkStatus());
+             },
+             {.for_clients = true});
   ServeUnary(&service_, &Service::RequestExplain, queue, calls,
-             [this](auto& call) { Explain(call); });
-  ServeUnary(&service_, &Service::RequestGetClusterHealth, queue, calls, [this](auto& call) {
-    GetClusterHealth(&call.response());
-    call.Finish(absl::OkStatus());
-  });
+             [this](auto& call) { Explain(call); }, {.for_clients = true});
+  ServeUnary(&service_, &Service::RequestGetClusterHealth, queue, calls,
+             [this](auto& call) {
+               GetClusterHealth(&call.response());
+               call.Finish(absl::OkStatus());
+             },
+             {.for_clients = true});
 }
 
 void AdminService::ListNodes(v1::ListNodesResponse* response) const {
