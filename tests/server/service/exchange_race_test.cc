@@ -40,13 +40,15 @@ class Line {
  public:
   Line(base::Incarnation from, replication::Receiver* to)
       : from_(from), to_(to), thread_([this] { Run(); }) {}
-  ~Line() {
+  ~Line() { Stop(); }
+  // Delivers nothing any more, whatever is put. Safe to repeat.
+  void Stop() {
     {
       base::MutexLock lock(mu_);
       stopped_ = true;
       changed_.SignalAll();
     }
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
   }
   void Put(grpc::ByteBuffer message) {
     base::MutexLock lock(mu_);
@@ -147,10 +149,12 @@ class ExchangeRace : public testing::Test {
     router_->Stop();
     timers_.Stop();
     out_.Stop();
+    for (auto& node : nodes_) node->view.RemoveListener(node->replicator.get());
+    // What one of them delivers is answered by another.
     for (auto& node : nodes_) {
-      node->view.RemoveListener(node->replicator.get());
-      node->lines.lines.clear();
+      for (auto& [to, line] : node->lines.lines) line->Stop();
     }
+    for (auto& node : nodes_) node->lines.lines.clear();
   }
 
   void StartTicks() {
