@@ -23,6 +23,7 @@
 #include "server/cluster/memory_coordinator.h"
 #include "server/cluster/peer_caller.h"
 #include "server/listener.h"
+#include "server/listener_services.h"
 #include "server/namespace_shares.h"
 #include "server/replication/peer_links.h"
 #include "server/replication/replicator.h"
@@ -77,39 +78,6 @@ absl::StatusOr<std::string> FirstLineOf(const std::string& path) {
   }
   return line;
 }
-
-// The services of one listener: gRPC binds an instance to one server.
-struct ListenerServices {
-  ListenerOptions options;
-  std::unique_ptr<service::CacheGrpcService> cache;
-  std::unique_ptr<service::TopologyService> topology;
-  std::unique_ptr<service::AdminService> admin;
-  std::unique_ptr<service::HealthService> health;
-  std::unique_ptr<service::ReflectionService> reflection;
-  std::unique_ptr<service::PeerService> peer;
-  std::unique_ptr<Listener> listener;
-
-  std::vector<ServedService> Served() const {
-    std::vector<ServedService> served;
-    if (cache != nullptr) {
-      served.push_back({cache->service(), [raw = cache.get()](auto* queue, base::Gate* calls) {
-                          raw->Serve(queue, calls);
-                        }});
-    }
-    const auto add = [&served](auto& service) {
-      if (service == nullptr) return;
-      served.push_back({service->service(), [raw = service.get()](auto* queue, base::Gate* calls) {
-                          raw->Start(queue, calls);
-                        }});
-    };
-    add(topology);
-    add(admin);
-    add(health);
-    add(reflection);
-    add(peer);
-    return served;
-  }
-};
 
 class NodeImpl final : public Node {
  public:
